@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: ISC */
+/* Filling struct err: cut text says so, and nothing here allocates. */
+#include "lib/base/err.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/cleanup.h"
+
+#undef err_set
+#undef err_nomem
+#undef err_wrap
+
+/* Replace the end of a full text by "...", at a character's start. */
+static void
+mark_cut(char *what)
+{
+	size_t n = ERR_WHAT_MAX - 4;
+
+	while (n > 0 && ((unsigned char)what[n] & 0xc0) == 0x80)
+		n--;
+	memcpy(what + n, "...", 4);
+}
+
+static bool
+append(char *what, const char *text)
+{
+	size_t len = strlen(what), n = strlen(text);
+	bool fits = n < ERR_WHAT_MAX - len;
+
+	if (!fits)
+		n = ERR_WHAT_MAX - 1 - len;
+	memcpy(what + len, text, n);
+	what[len + n] = '\0';
+	return fits;
+}
+
+int
+err_set(struct err *e, enum err_kind kind, int num, const char *fmt, ...)
+{
+	char what[ERR_WHAT_MAX]; /* e->what may be among the arguments */
+	bool fits;
+	va_list ap;
+	int n;
+
+	if (e == NULL)
+		return -1;
+	va_start(ap, fmt);
+	n = vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		what[0] = '\0';
+	fits = n < ERR_WHAT_MAX;
+	if (kind == ERR_SYS)
+		fits =
+		    append(what, ": ") && append(what, strerror(num)) && fits;
+	if (!fits)
+		mark_cut(what);
+	e->kind = kind;
+	e->num = num;
+	e->problem = 0;
+	e->retry_after_s = -1;
+	memcpy(e->what, what, strlen(what) + 1);
+	return -1;
+}
+
+int
+err_nomem(struct err *e, const char *what)
+{
+	return err_set(e, ERR_NOMEM, 0, "%s: out of memory", what);
+}
+
+int
+err_wrap(struct err *e, const char *fmt, ...)
+{
+	char what[ERR_WHAT_MAX];
+	bool fits;
+	va_list ap;
+	int n;
+
+	if (e == NULL)
+		return -1;
+	va_start(ap, fmt);
+	n = vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		what[0] = '\0';
+	fits = n < ERR_WHAT_MAX;
+	fits = append(what, ": ") && append(what, e->what) && fits;
+	if (!fits)
+		mark_cut(what);
+	memcpy(e->what, what, strlen(what) + 1);
+	return -1;
+}
+
+const char *
+err_kind_name(enum err_kind kind)
+{
+	/* clang-format off */
+	static const char *const names[] = {
+		[ERR_NONE]    = "none",
+		[ERR_SYS]     = "system",
+		[ERR_NOMEM]   = "memory",
+		[ERR_NET]     = "network",
+		[ERR_HTTP]    = "http",
+		[ERR_PROBLEM] = "problem",
+		[ERR_PROTO]   = "protocol",
+		[ERR_CONFIG]  = "config",
+		[ERR_LIMIT]   = "limit",
+		[ERR_CRYPTO]  = "crypto",
+		[ERR_STALE]   = "stale",
+	};
+	/* clang-format on */
+
+	if ((size_t)kind >= NELEM(names))
+		return "unknown";
+	return names[kind];
+}
