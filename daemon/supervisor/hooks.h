@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Reload commands: which program, with which environment, and when.
+ *
+ * Certificates that were renewed together are told to one run of their
+ * command; the same command never runs twice at the same time, not even across
+ * a reload.  How a program is run is lib/io/proc's affair.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/base/err.h"
+#include "lib/config/config.h"
+#include "lib/io/loop.h"
+#include "lib/ipc/ipc.h"
+
+#define HOOKS_OPEN_MAX    256 /* batches that still grow */
+#define HOOKS_WAITING_MAX 256
+#define HOOKS_RUNNING_MAX 8
+#define HOOKS_LIST_MAX    (64u << 10) /* bytes of a list in the environment */
+
+struct hooks;
+
+typedef void hooks_done(void *arg, uint32_t id, const struct ipc_hooked *);
+
+struct hooks *hooks_new(struct loop *, hooks_done *, void *arg, struct err *);
+
+/*
+ * Add cert to the batch of its command; more = false closes the batch, which
+ * is answered under id by one call of done, from the loop.  conf must stay
+ * until then or hooks_forget().  ERR_PROTO: no such certificate, it has no
+ * command, or the batch is too long.
+ */
+int hooks_add(struct hooks *, const struct conf *, uint32_t cert, bool more,
+    uint32_t id, struct err *);
+
+/* Whoever asked is gone: what runs may finish, nothing else happens. */
+void hooks_forget(struct hooks *);
+
+void hooks_free(struct hooks *); /* kills what runs; NULL is fine */
+DEFINE_AUTO(struct hooks, hooks_free)

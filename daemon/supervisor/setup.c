@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: ISC */
+/* Loading the configuration, and the files that it names for root to open. */
+#include "daemon/supervisor/setup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/base/fs.h"
+
+static void
+complain(struct conf_report *r, const char *path, const char *what)
+{
+	buf_printf(&r->errors, "%s: %s\n", path, what);
+	r->n_errors++;
+}
+
+/*
+ * Symlinks are followed: the path comes from a file that only root writes, and
+ * secrets that an orchestrator mounts are symlinks.
+ */
+static int
+secret_open(const char *path, struct err *e)
+{
+	AUTO(close) int fd = -1;
+	struct stat st;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd == -1)
+		return err_set(e, ERR_SYS, errno, "%s", path);
+	if (fstat(fd, &st) == -1)
+		return err_set(e, ERR_SYS, errno, "%s", path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(
+		    e, ERR_CONFIG, 0, "%s: not a regular file", path);
+	if ((st.st_mode & (S_IROTH | S_IWOTH)) != 0)
+		return err_set(e, ERR_CONFIG, 0,
+		    "%s: everybody may read this secret: chmod 600 %s", path,
+		    path);
+	return take_fd(&fd);
+}
+
+static void
+secrets_open(struct setup *s, const char *path, struct conf_report *r)
+{
+	const struct conf_ca *ca;
+	struct err e;
+	uint32_t i;
+	int fd;
+
+	for (i = 0; i < s->conf->n_cas; i++) {
+		ca = &s->conf->cas[i];
+		if (!ca->used || ca->eab_hmac_file == NULL)
+			continue;
+		if (s->n_secrets == IPC_SECRETS) {
+			complain(r, path, "too many CAs with hmac-file");
+			return;
+		}
+		fd = secret_open(ca->eab_hmac_file, &e);
+		if (fd == -1) {
+			(void)err_wrap(&e, "ca %s: hmac-file", ca->name);
+			complain(r, path, e.what);
+			continue;
+		}
+		s->ca_of_secret[s->n_secrets] = i;
+		s->secrets[s->n_secrets++] = fd;
+	}
+}
+
+struct setup *
+setup_load(const char *path, struct conf_report *r)
+{
+	AUTO(buf_done) struct buf bundle = BUF_INIT(CONF_BUNDLE_MAX);
+	AUTO(setup_free) struct setup *s = calloc(1, sizeof(*s));
+	struct err e;
+
+	if (s == NULL) {
+		complain(r, path, "out of memory");
+		return NULL;
+	}
+	s->bundle = -1;
+	if (conf_read(path, &bundle, r) == -1)
+		return NULL;
+	s->conf = conf_load(bundle.data, bundle.len, r);
+	if (s->conf == NULL)
+		return NULL;
+	s->bundle = fs_memfd("acmed.yaml", bundle.data, bundle.len, &e);
+	if (s->bundle == -1) {
+		complain(r, path, e.what);
+		return NULL;
+	}
+	secrets_open(s, path, r);
+	if (r->n_errors > 0)
+		return NULL;
+	return take_ptr(s);
+}
+
+void
+setup_free(struct setup *s)
+{
+	uint32_t i;
+
+	if (s == NULL)
+		return;
+	for (i = 0; i < s->n_secrets; i++)
+		(void)close(s->secrets[i]);
+	if (s->bundle != -1)
+		(void)close(s->bundle);
+	conf_free(s->conf);
+	free(s);
+}
+
+void
+setup_log(enum log_level level, const char *msg, const char *lines)
+{
+	AUTO(free) char *copy = strdup(lines);
+	char *rest = copy, *line;
+
+	if (copy == NULL)
+		return; /* what the lines are about is logged anyway */
+	while ((line = strsep(&rest, "\n")) != NULL)
+		if (*line != '\0')
+			LOG_AT(level, msg, KV("at", line), { 0 });
+}
