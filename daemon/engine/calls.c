@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Waiting questions.  A cancelled one stays listed without its callback, since
+ * its answer is still on the way.
+ */
+
+#include "daemon/engine/calls.h"
+
+#include <stdlib.h>
+
+struct call {
+	TAILQ_ENTRY(call) link;
+	uint32_t id;
+	call_done *done; /* NULL: cancelled */
+	void *arg;
+};
+
+void
+calls_init(struct calls *cs)
+{
+	TAILQ_INIT(&cs->waiting);
+	cs->last_id = 0;
+}
+
+void
+calls_done(struct calls *cs)
+{
+	struct call *c;
+
+	while ((c = TAILQ_FIRST(&cs->waiting)) != NULL) {
+		TAILQ_REMOVE(&cs->waiting, c, link);
+		free(c);
+	}
+}
+
+struct call *
+calls_add(
+    struct calls *cs, call_done *done, void *arg, uint32_t *id, struct err *e)
+{
+	struct call *c = calloc(1, sizeof(*c));
+
+	if (c == NULL) {
+		(void)err_nomem(e, "a question to another process");
+		return NULL;
+	}
+	c->id = *id = ++cs->last_id;
+	c->done = done;
+	c->arg = arg;
+	TAILQ_INSERT_TAIL(&cs->waiting, c, link);
+	return c;
+}
+
+void
+call_cancel(struct call *c)
+{
+	if (c != NULL)
+		c->done = NULL;
+}
+
+int
+calls_answer(struct calls *cs, uint32_t id, const void *reply, const void *tail,
+    size_t tail_len, struct err *e)
+{
+	struct call *c;
+
+	TAILQ_FOREACH (c, &cs->waiting, link)
+		if (c->id == id)
+			break;
+	if (c == NULL)
+		return err_set(e, ERR_PROTO, 0, "answer %u to no question", id);
+	TAILQ_REMOVE(&cs->waiting, c, link);
+	if (c->done != NULL)
+		c->done(c->arg, reply, tail, tail_len, NULL);
+	free(c);
+	return 0;
+}

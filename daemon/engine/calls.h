@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Questions to another process that are waiting for their answer: an id on the
+ * wire, a callback here.  Answers come in any order.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "lib/base/err.h"
+
+struct call; /* until its callback has run, or call_cancel() */
+
+/* reply is the fixed body of the answer, tail what follows it; both NULL when
+ * err is set. */
+typedef void call_done(void *arg, const void *reply, const void *tail,
+    size_t tail_len, const struct err *);
+
+TAILQ_HEAD(call_list, call);
+
+struct calls {
+	struct call_list waiting;
+	uint32_t last_id;
+};
+
+void calls_init(struct calls *);
+void calls_done(struct calls *); /* forgets all: no callback runs */
+
+/* NULL: no memory.  The id goes with the question. */
+struct call *calls_add(
+    struct calls *, call_done *, void *arg, uint32_t *id, struct err *);
+void call_cancel(struct call *); /* its callback will not run; NULL is fine */
+
+/* An answer with that id came.  -1: nobody asked (the peer is mad). */
+int calls_answer(struct calls *, uint32_t id, const void *reply,
+    const void *tail, size_t tail_len, struct err *);

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: ISC */
+/* Requests on the control socket: who may ask what, and the answers. */
+
+#include "daemon/engine/control.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/engine/events.h"
+#include "daemon/engine/view.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/str.h"
+#include "lib/io/json.h"
+#include "lib/io/uhttp.h"
+
+#define BODY_MAX (128u << 20) /* 100,000 certificates in one list */
+#define TEXT_MAX 128
+#define NAME_LEN 64 /* str_is_name() */
+
+struct control {
+	struct engine *engine;
+	struct uhttp *server;
+};
+
+struct call_ctx {
+	struct engine *engine;
+	struct uhttp_req *req;
+	const char *name; /* of the certificate in the path; "" */
+};
+
+static void
+answer(struct uhttp_req *req, int status, struct json *taken)
+{
+	AUTO(json_free) struct json *root = taken;
+	AUTO(buf_done) struct buf out = BUF_INIT(BODY_MAX);
+	static const char broken[] = "{\"error\":\"out of memory\"}\n";
+
+	if (json_dump(root, true, &out, NULL) == 0)
+		buf_putc(&out, '\n');
+	if (root == NULL || !buf_ok(&out))
+		uhttp_answer(
+		    req, 500, "application/json", broken, sizeof(broken) - 1);
+	else
+		uhttp_answer(
+		    req, status, "application/json", out.data, out.len);
+}
+
+static void
+refuse(struct uhttp_req *req, int status, const char *text)
+{
+	struct json *root = json_object();
+
+	json_set_str(root, "error", text);
+	answer(req, status, root);
+}
+
+static struct cert *
+find(const struct call_ctx *x)
+{
+	uint32_t i = conf_find_cert(x->engine->conf, x->name);
+
+	return i == CONF_NONE ? NULL : &x->engine->certs.all[i];
+}
+
+static void
+no_such(const struct call_ctx *x)
+{
+	char text[TEXT_MAX];
+
+	(void)snprintf(text, sizeof(text),
+	    "no certificate is called %.64s in the configuration", x->name);
+	refuse(x->req, 404, text);
+}
+
+static void
+get_status(const struct call_ctx *x)
+{
+	const char *text = uhttp_query(x->req, "limit");
+	uint64_t limit = VIEW_LIMIT;
+
+	if (text != NULL && str_u64(text, 0, 1000000, &limit) == -1) {
+		refuse(x->req, 400, "limit: a number is expected");
+		return;
+	}
+	answer(x->req, 200, view_status(x->engine, (uint32_t)limit));
+}
+
+static void
+get_all(const struct call_ctx *x)
+{
+	answer(x->req, 200, view_status(x->engine, UINT32_MAX));
+}
+
+static void
+get_one(const struct call_ctx *x)
+{
+	const struct cert *c = find(x);
+
+	if (c == NULL)
+		no_such(x);
+	else
+		answer(x->req, 200, view_cert(x->engine, c));
+}
+
+static void
+renew_one(const struct call_ctx *x)
+{
+	struct cert *c = find(x);
+
+	if (c == NULL) {
+		no_such(x);
+		return;
+	}
+	log_info("renewal asked for", KV("cert", c->conf->name));
+	renew_now(x->engine, c);
+	answer(x->req, 202, view_cert(x->engine, c));
+}
+
+static void
+req_gone(void *arg)
+{
+	struct up_op **op = arg;
+
+	up_cancel(*op);
+	free(op);
+}
+
+struct reloading {
+	struct up_op *op; /* first: see req_gone() */
+	struct uhttp_req *req;
+};
+
+static void
+reloaded(void *arg, bool ok, const char *text)
+{
+	AUTO(free) struct reloading *r = arg;
+	struct json *root = json_object();
+
+	uhttp_on_gone(r->req, NULL, NULL);
+	json_set_bool(root, "ok", ok);
+	json_set_str(root, ok ? "warnings" : "error", text);
+	answer(r->req, ok ? 200 : 422, root);
+}
+
+static void
+reload(const struct call_ctx *x)
+{
+	struct reloading *r = calloc(1, sizeof(*r));
+	struct err e;
+
+	if (r == NULL) {
+		refuse(x->req, 500, "out of memory");
+		return;
+	}
+	r->req = x->req;
+	r->op = upstairs_reload(x->engine->upstairs, reloaded, r, &e);
+	if (r->op == NULL) {
+		free(r);
+		refuse(x->req, 500, e.what);
+		return;
+	}
+	uhttp_on_gone(x->req, req_gone, r);
+}
+
+static void
+get_events(const struct call_ctx *x)
+{
+	struct err e;
+
+	if (events_stream(x->engine->events, x->req,
+		uhttp_query(x->req, "cert"), &e) == -1)
+		refuse(x->req, 503, e.what);
+}
+
+/* The whole interface.  '*' stands for a certificate's name. */
+/* clang-format off */
+static const struct route {
+	const char *method, *before, *after; /* path: before [name after] */
+	bool changes;
+	void (*call)(const struct call_ctx *);
+} routes[] = {
+	{ "GET",  "/v1/status",        NULL,     false, get_status },
+	{ "GET",  "/v1/certificates",  NULL,     false, get_all },
+	{ "GET",  "/v1/certificates/", "",       false, get_one },
+	{ "POST", "/v1/certificates/", "/renew", true,  renew_one },
+	{ "POST", "/v1/reload",        NULL,     true,  reload },
+	{ "GET",  "/v1/events",        NULL,     false, get_events },
+};
+/* clang-format on */
+
+/* Whether path is the route's; the certificate's name is copied out. */
+static bool
+matches(const struct route *r, const char *path, char *name, size_t size)
+{
+	size_t before = strlen(r->before), after, len = strlen(path);
+
+	name[0] = '\0';
+	if (r->after == NULL)
+		return strcmp(path, r->before) == 0;
+	after = strlen(r->after);
+	if (len < before + after || strncmp(path, r->before, before) != 0 ||
+	    strcmp(path + len - after, r->after) != 0 ||
+	    len - before - after >= size)
+		return false;
+	memcpy(name, path + before, len - before - after);
+	name[len - before - after] = '\0';
+	return str_is_name(name);
+}
+
+static bool
+may_change(const struct engine *en, int fd)
+{
+	struct sock_peer peer;
+
+	if (sock_peer(fd, &peer, NULL) == -1)
+		return false;
+	return peer.uid == 0 || peer.uid == getuid() ||
+	       (en->start.control_gid != UINT32_MAX &&
+		   sock_peer_in_group(fd, (gid_t)en->start.control_gid));
+}
+
+static bool
+allowed(const struct engine *en, struct uhttp_req *req, bool changes)
+{
+	if (may_change(en, uhttp_fd(req)))
+		return true;
+	return !changes && en->conf->control.others == CONF_OTHERS_READ;
+}
+
+static void
+on_request(void *arg, struct uhttp_req *req)
+{
+	struct control *k = arg;
+	struct call_ctx x = { .engine = k->engine, .req = req };
+	const char *path = uhttp_path(req);
+	bool path_known = false;
+	char name[NAME_LEN + 1];
+	size_t i;
+
+	for (i = 0; i < NELEM(routes); i++) {
+		if (!matches(&routes[i], path, name, sizeof(name)))
+			continue;
+		path_known = true;
+		if (strcmp(uhttp_method(req), routes[i].method) != 0)
+			continue;
+		if (!allowed(k->engine, req, routes[i].changes)) {
+			refuse(req, 403,
+			    "only root and members of the control group may "
+			    "do that");
+			return;
+		}
+		x.name = name;
+		routes[i].call(&x);
+		return;
+	}
+	refuse(req, path_known ? 405 : 404,
+	    path_known ? "that method is not for this path"
+		       : "no such path: see acmectl(1)");
+}
+
+struct control *
+control_new(struct engine *en, int fd, struct err *e)
+{
+	struct control *k = calloc(1, sizeof(*k));
+
+	if (k == NULL) {
+		(void)err_nomem(e, "control socket");
+		return NULL;
+	}
+	k->engine = en;
+	k->server = uhttp_new(en->loop, fd, on_request, k, e);
+	if (k->server == NULL) {
+		free(k);
+		return NULL;
+	}
+	return k;
+}
+
+void
+control_free(struct control *k)
+{
+	if (k == NULL)
+		return;
+	uhttp_free(k->server);
+	free(k);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The control interface: HTTP with JSON on a Unix socket.  Anybody whom the
+ * configuration lets may read; root, the engine's own user and members of the
+ * control group may change things (SO_PEERCRED).
+ *
+ *   GET  /v1/status                   all is well, or what is not
+ *   GET  /v1/certificates             every certificate, one line each
+ *   GET  /v1/certificates/NAME        all that is known of one
+ *   POST /v1/certificates/NAME/renew  renew now
+ *   POST /v1/reload                   read the configuration again
+ *   GET  /v1/events[?cert=NAME]       what happens, as it happens (JSON lines)
+ */
+#pragma once
+
+#include "daemon/engine/engine.h"
+
+struct control *control_new(struct engine *, int fd, struct err *);
+void control_free(struct control *);

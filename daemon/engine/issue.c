@@ -1,0 +1,569 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The driver, and the steps that talk about the order as a whole.  What
+ * concerns authorizations is in issue_authz.c, what comes after the CA has
+ * issued in issue_chain.c.
+ */
+
+#include "daemon/engine/issue.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/engine/issue_int.h"
+#include "lib/acme/problem.h"
+#include "lib/acme/requests.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/rnd.h"
+
+#define MINUTE_MS INT64_C(60000)
+#define HOUR_MS   (60 * MINUTE_MS)
+
+static const struct step_def steps[STEP__COUNT];
+
+const char *
+issue_step_name(const struct issue *is)
+{
+	return steps[is->step].name;
+}
+
+const char *
+issue_step(unsigned i, const char **resume)
+{
+	if (i >= STEP__COUNT)
+		return NULL;
+	*resume = steps[steps[i].resume].name;
+	return steps[i].name;
+}
+
+void
+issue_free(struct issue *is)
+{
+	is->cert->issue = NULL;
+	ask_cancel(is->ask);
+	keys_cancel(is->key_op);
+	save_cancel(is->save);
+	up_cancel(is->up_op);
+	loop_timer_free(is->timer);
+	chain_free(is->chain);
+	buf_done(&is->csr);
+	buf_done(&is->failures);
+	pool_free(is->order_pool);
+	pool_free(is->pool);
+	free(is);
+}
+
+void
+issue_cancel(struct issue *is)
+{
+	if (is != NULL)
+		issue_free(is);
+}
+
+static void
+issue_finish(struct issue *is, enum issue_end end, const struct err *e)
+{
+	struct cert *c = is->cert;
+	issue_done *done = is->done;
+	void *arg = is->arg;
+
+	tokens_stop(is);
+	issue_free(is);
+	done(arg, c, end, e);
+}
+
+static void
+issue_fail(struct issue *is, struct err *e)
+{
+	enum issue_end end = ISSUE_FAILED;
+
+	if (session_blocked(is->session, NULL) != 0)
+		end = ISSUE_BLOCKED;
+	(void)err_wrap(e, "%s", steps[is->step].name);
+	issue_finish(is, end, e);
+}
+
+/* Begin the present step. */
+static void
+issue_go(struct issue *is)
+{
+	const struct step_def *s = &steps[is->step];
+	struct err e;
+	int r;
+
+	if (++is->asks > ASKS_MAX + 8 * is->cert->conf->n_idents) {
+		(void)err_set(&e, ERR_LIMIT, 0, "no end in sight");
+		issue_fail(is, &e);
+		return;
+	}
+	is->waiting = false;
+	log_debug(
+	    "step", KV("cert", is->cert->conf->name), KV("step", s->name));
+	r = s->start(is, &e);
+	if (r == -1)
+		issue_fail(is, &e);
+	else if (r == STARTED_NOTHING)
+		issue_next(is, s->on_reply(is, NULL, &e), &e);
+}
+
+static void
+on_timer(void *arg)
+{
+	issue_go(arg);
+}
+
+static void
+on_saved(void *arg, const struct err *failed)
+{
+	struct issue *is = arg;
+	struct err e;
+
+	is->save = NULL;
+	if (failed != NULL) {
+		e = *failed;
+		(void)err_wrap(&e, "state not saved");
+		issue_fail(is, &e);
+		return;
+	}
+	issue_next(is, is->then, NULL);
+}
+
+/* Do what a step said, after making durable what it learned. */
+void
+issue_next(struct issue *is, struct next n, struct err *e)
+{
+	if (n.what == NEXT_FAIL) {
+		issue_fail(is, e);
+		return;
+	}
+	if (n.save != SAVE_NOTHING) {
+		enum cert_save what = n.save;
+		struct err se;
+
+		n.save = SAVE_NOTHING;
+		is->then = n;
+		is->save = cert_save(
+		    is->env->certs, is->cert, what, on_saved, is, &se);
+		if (is->save == NULL)
+			issue_fail(is, &se);
+		return;
+	}
+	if (n.what == NEXT_DONE) {
+		issue_finish(is, ISSUE_OK, NULL);
+		return;
+	}
+	is->step = n.to;
+	if (n.what == NEXT_GO) {
+		issue_go(is);
+		return;
+	}
+	is->waiting = true;
+	loop_timer_set(is->timer, n.wait_ms);
+}
+
+/* The answer of whatever the step had started. */
+static void
+issue_answer(struct issue *is, const struct answer *a, const struct err *failed)
+{
+	const struct step_def *s = &steps[is->step];
+	struct err e;
+
+	if (failed == NULL) {
+		issue_next(is, s->on_reply(is, a, &e), &e);
+		return;
+	}
+	e = *failed;
+	if (s->on_error != NULL)
+		issue_next(is, s->on_error(is, &e), &e);
+	else
+		issue_fail(is, &e);
+}
+
+static void
+on_ask(void *arg, const struct reply *r, const struct err *failed)
+{
+	struct issue *is = arg;
+
+	is->ask = NULL;
+	issue_answer(is, &(struct answer){ .reply = r }, failed);
+}
+
+int
+issue_ask(struct issue *is, const struct ask_spec *spec, struct err *e)
+{
+	is->ask = session_ask(is->session, spec, on_ask, is, e);
+	return is->ask == NULL ? -1 : 0;
+}
+
+void
+issue_on_key(void *arg, const struct keys_reply *k, const struct err *failed)
+{
+	struct issue *is = arg;
+
+	is->key_op = NULL;
+	issue_answer(is, &(struct answer){ .key = k }, failed);
+}
+
+void
+issue_on_install(void *arg, uint32_t version, const struct err *failed)
+{
+	struct issue *is = arg;
+
+	is->up_op = NULL;
+	issue_answer(is, &(struct answer){ .version = version }, failed);
+}
+
+struct next
+next_later(enum step to, int64_t wait_ms)
+{
+	return (
+	    struct next){ .what = NEXT_LATER, .to = to, .wait_ms = wait_ms };
+}
+
+/*
+ * When to look again: as the CA says, within reason; else soon, then ever more
+ * rarely.  A huge Retry-After neither hangs the job nor makes it give up.
+ */
+int64_t
+issue_poll_wait(struct issue *is, const struct reply *r, enum pace p)
+{
+	bool young = clock_mono_ms() - is->polling_since_ms < 10 * MINUTE_MS;
+	int64_t said = r->retry_after_s * 1000;
+	int64_t wait = session_pace_ms(is->session, p);
+	unsigned i;
+
+	if (r->retry_after_s > 0) {
+		is->told_when = true;
+		return said > (young ? MINUTE_MS : HOUR_MS)
+			   ? (young ? MINUTE_MS : HOUR_MS)
+			   : said;
+	}
+	for (i = 0; i < is->polls && wait < 15000; i++)
+		wait *= 2;
+	is->polls++;
+	return wait < 15000 ? wait : rnd_jitter(20000, 25);
+}
+
+void
+issue_poll_begin(struct issue *is)
+{
+	is->polls = 0;
+	is->told_when = false;
+	is->polling_since_ms = clock_mono_ms();
+}
+
+void
+issue_drop_order(struct issue *is)
+{
+	tokens_stop(is);
+	cert_forget_order(is->cert);
+}
+
+/* The order is of no use: forget it, and try a new one, but once only. */
+struct next
+issue_abandon(struct issue *is, struct err *e)
+{
+	log_info("order abandoned", KV("cert", is->cert->conf->name),
+	    KV("order", is->cert->order_url), KV("why", e->what));
+	issue_drop_order(is);
+	if (is->abandoned)
+		return NEXT_FAILED;
+	is->abandoned = true;
+	return NEXT_TO(STEP_NEW_ORDER);
+}
+
+/* The order itself */
+
+static int
+start_new_order(struct issue *is, struct err *e)
+{
+	AUTO(buf_done) struct buf payload = BUF_INIT(JWS_PAYLOAD_MAX);
+	const struct conf_cert *cc = is->cert->conf;
+	struct ask_spec spec = { 0 };
+
+	if (request_new_order(cc->idents, cc->n_idents, NULL, &payload, e) ==
+	    -1)
+		return -1;
+	spec.payload = payload.data;
+	return issue_ask(is, &spec, e);
+}
+
+/* All is proven, and the CA is a moment behind with its order (E20). */
+static struct next
+still_pending(struct issue *is, const struct reply *r, struct err *e)
+{
+	if (clock_mono_ms() - is->polling_since_ms > HOUR_MS) {
+		(void)err_set(e, ERR_LIMIT, 0,
+		    "still pending 1 h after all names were validated");
+		issue_drop_order(is);
+		return NEXT_FAILED;
+	}
+	is->all_valid = false; /* look at them again after that */
+	return next_later(STEP_POLL_ORDER, issue_poll_wait(is, r, PACE_ORDER));
+}
+
+static struct next
+by_status(struct issue *is, const struct reply *r, struct err *e)
+{
+	struct order *o = &is->order;
+
+	switch (o->status) {
+	case ACME_PENDING:
+		is->at = 0;
+		if (!is->all_valid)
+			return NEXT_TO(STEP_AUTHZ);
+		return still_pending(is, r, e);
+	case ACME_READY:
+		return NEXT_TO(STEP_KEY);
+	case ACME_PROCESSING:
+		if (clock_mono_ms() - is->polling_since_ms > 24 * HOUR_MS) {
+			(void)err_set(
+			    e, ERR_LIMIT, 0, "still processing after 24 h");
+			issue_drop_order(is);
+			return NEXT_FAILED;
+		}
+		return next_later(
+		    STEP_POLL_ORDER, issue_poll_wait(is, r, PACE_ORDER));
+	case ACME_VALID:
+		if (is->cert->order_key != NULL)
+			return NEXT_TO(STEP_DOWNLOAD);
+		(void)err_set(e, ERR_PROTO, 0,
+		    "the order is valid, but not with a key of ours");
+		return issue_abandon(is, e);
+	case ACME_INVALID:
+		return issue_invalid(is, e);
+	case ACME_UNKNOWN:
+	case ACME_DEACTIVATED:
+	case ACME_EXPIRED:
+	case ACME_REVOKED:
+	case ACME_STATUS__COUNT:
+		break;
+	}
+	(void)err_set(e, ERR_PROTO, 0, "order has status %s",
+	    acme_status_name(o->status));
+	return issue_abandon(is, e);
+}
+
+static struct next
+got_order(struct issue *is, const struct answer *a, struct err *e)
+{
+	const struct conf_cert *cc = is->cert->conf;
+	const struct reply *r = a->reply;
+
+	pool_free(is->order_pool);
+	is->order_pool = pool_new(2 * ACME_BODY_MAX);
+	if (is->order_pool == NULL) {
+		(void)err_nomem(e, "order");
+		return NEXT_FAILED;
+	}
+	if (order_decode(r->body, r->len, is->order_pool, &is->order, e) == -1)
+		return issue_abandon(is, e);
+	if (!order_is_for(&is->order, cc->idents, cc->n_idents)) {
+		(void)err_set(e, ERR_PROTO, 0,
+		    "the CA's order is for other names than we asked for");
+		return issue_abandon(is, e);
+	}
+	if (is->step == STEP_POLL_ORDER &&
+	    is->order.status != ACME_PROCESSING && is->polls == 1 &&
+	    !is->told_when)
+		session_pace_learn(is->session, PACE_ORDER, true);
+	else if (is->polls == 2 && !is->told_when)
+		session_pace_learn(is->session, PACE_ORDER, false);
+	return by_status(is, r, e);
+}
+
+static struct next
+got_new_order(struct issue *is, const struct answer *a, struct err *e)
+{
+	struct next n;
+
+	if (a->reply->location == NULL) {
+		(void)err_set(
+		    e, ERR_PROTO, 0, "the reply has no https Location");
+		return NEXT_FAILED;
+	}
+	issue_drop_order(is);
+	is->cert->order_url = strdup(a->reply->location);
+	if (is->cert->order_url == NULL) {
+		(void)err_nomem(e, "order");
+		return NEXT_FAILED;
+	}
+	log_info("order made", KV("cert", is->cert->conf->name),
+	    KV("ca", session_ca(is->session)->name),
+	    KV("order", is->cert->order_url));
+	n = got_order(is, a, e);
+	if (n.what != NEXT_FAIL && is->cert->order_url != NULL)
+		n.save = SAVE_ORDER;
+	return n;
+}
+
+static int
+start_poll_order(struct issue *is, struct err *e)
+{
+	return issue_ask(
+	    is, &(struct ask_spec){ .url = is->cert->order_url }, e);
+}
+
+/* An order of an earlier run that the CA will not show us any more. */
+static struct next
+lost_order(struct issue *is, struct err *e)
+{
+	/* of the directory or the account, perhaps, and not of the order */
+	if (session_blocked(is->session, NULL) != 0)
+		return NEXT_FAILED;
+	if (e->num == 404 || e->num == 410 ||
+	    (e->kind == ERR_PROBLEM && (e->problem == PROBLEM_UNAUTHORIZED ||
+					   e->problem == PROBLEM_MALFORMED)))
+		return issue_abandon(is, e);
+	return NEXT_FAILED;
+}
+
+static int
+start_key(struct issue *is, struct err *e)
+{
+	if (is->cert->order_key != NULL)
+		return STARTED_NOTHING;
+	is->key_op = keys_make(
+	    is->env->keys, IPC_ROLE_CERT, is->cert->index, issue_on_key, is, e);
+	return is->key_op == NULL ? -1 : 0;
+}
+
+static struct next
+got_key(struct issue *is, const struct answer *a, struct err *e)
+{
+	struct next n = NEXT_TO(STEP_CSR);
+
+	if (a == NULL)
+		return n;
+	is->cert->order_key = strdup(a->key->key_id);
+	if (is->cert->order_key == NULL) {
+		(void)err_nomem(e, "key");
+		return NEXT_FAILED;
+	}
+	n.save = SAVE_ORDER_DURABLY;
+	return n;
+}
+
+static int
+start_csr(struct issue *is, struct err *e)
+{
+	is->key_op = keys_csr(is->env->keys, is->cert->index,
+	    is->cert->order_key, issue_on_key, is, e);
+	return is->key_op == NULL ? -1 : 0;
+}
+
+static struct next
+got_csr(struct issue *is, const struct answer *a, struct err *e)
+{
+	buf_reset(&is->csr);
+	buf_add(&is->csr, a->key->data, a->key->len);
+	if (!buf_ok(&is->csr)) {
+		(void)err_nomem(e, "CSR");
+		return NEXT_FAILED;
+	}
+	return NEXT_TO(STEP_FINALIZE);
+}
+
+/* The order's key is lost, or the CA does not want it: another one, once. */
+static struct next
+other_key(struct issue *is, struct err *e)
+{
+	if (is->second_key)
+		return NEXT_FAILED;
+	log_warn("another key for the order", KV("cert", is->cert->conf->name),
+	    KV("key", is->cert->order_key), KV("why", e->what));
+	is->second_key = true;
+	free(is->cert->order_key);
+	is->cert->order_key = NULL;
+	return NEXT_TO(STEP_KEY);
+}
+
+static int
+start_finalize(struct issue *is, struct err *e)
+{
+	AUTO(buf_done) struct buf payload = BUF_INIT(JWS_PAYLOAD_MAX);
+	struct ask_spec spec = { .url = is->order.finalize, .once = true };
+
+	if (request_finalize(is->csr.data, is->csr.len, &payload, e) == -1)
+		return -1;
+	spec.payload = payload.data;
+	issue_poll_begin(is);
+	return issue_ask(is, &spec, e);
+}
+
+/* A lost reply says nothing about the order: ask it (protocol A24, E20). */
+static struct next
+finalize_failed(struct issue *is, struct err *e)
+{
+	bool sync =
+	    e->kind == ERR_PROBLEM && e->problem == PROBLEM_ORDER_NOT_READY;
+	int64_t wait = 1000 * (INT64_C(1) << is->resyncs);
+
+	if (e->kind == ERR_PROBLEM && e->problem == PROBLEM_BAD_PUBLIC_KEY)
+		return other_key(is, e);
+	if (e->retry_after_s * 1000 > wait)
+		wait = e->retry_after_s * 1000;
+	if ((sync || e->kind == ERR_NET || e->num >= 500) &&
+	    session_blocked(is->session, NULL) == 0 && is->resyncs++ < 5)
+		return next_later(
+		    STEP_POLL_ORDER, wait < HOUR_MS ? wait : HOUR_MS);
+	if (e->kind == ERR_PROBLEM && e->problem == PROBLEM_BAD_CSR)
+		issue_drop_order(is);
+	return NEXT_FAILED;
+}
+
+/*
+ * The protocol.  "resume" is where a restarted daemon takes the attempt up
+ * again: once the order exists, the CA remembers better than we do.
+ */
+/* clang-format off */
+static const struct step_def steps[STEP__COUNT] = {
+	[STEP_NEW_ORDER]  = { "newOrder",    start_new_order,  got_new_order,  NULL,            STEP_NEW_ORDER },
+	[STEP_AUTHZ]      = { "authorization", start_authz,    got_authz,      lost_order,      STEP_POLL_ORDER },
+	[STEP_PUBLISH]    = { "publish",     start_publish,    published,      NULL,            STEP_POLL_ORDER },
+	[STEP_ANSWER]     = { "challenge",   start_answer,     answered,       answer_failed,   STEP_POLL_ORDER },
+	[STEP_POLL_AUTHZ] = { "validation",  start_poll_authz, polled_authz,   NULL,            STEP_POLL_ORDER },
+	[STEP_POLL_ORDER] = { "order",       start_poll_order, got_order,      lost_order,      STEP_POLL_ORDER },
+	[STEP_KEY]        = { "key",         start_key,        got_key,        NULL,            STEP_POLL_ORDER },
+	[STEP_CSR]        = { "csr",         start_csr,        got_csr,        other_key,       STEP_POLL_ORDER },
+	[STEP_FINALIZE]   = { "finalize",    start_finalize,   got_order,      finalize_failed, STEP_POLL_ORDER },
+	[STEP_DOWNLOAD]   = { "certificate", start_download,   downloaded,     lost_order,      STEP_POLL_ORDER },
+	[STEP_ALTERNATE]  = { "alternate",   start_alternate,  got_alternate,  no_alternate,    STEP_POLL_ORDER },
+	[STEP_INSTALL]    = { "install",     start_install,    installed,      NULL,            STEP_POLL_ORDER },
+};
+/* clang-format on */
+
+struct issue *
+issue_start(const struct issue_env *env, struct cert *c, struct session *s,
+    issue_done *done, void *arg, struct err *e)
+{
+	struct issue *is = calloc(1, sizeof(*is));
+
+	if (is == NULL) {
+		(void)err_nomem(e, "attempt");
+		return NULL;
+	}
+	is->env = env;
+	is->cert = c;
+	is->session = s;
+	is->done = done;
+	is->arg = arg;
+	is->csr = BUF_INIT(JWS_PAYLOAD_MAX);
+	is->failures = BUF_INIT(FAILURES_MAX);
+	is->pool = pool_new(4 * ACME_BODY_MAX);
+	is->timer = loop_timer_new(env->loop, on_timer, is, e);
+	if (is->timer == NULL || is->pool == NULL) {
+		issue_free(is);
+		(void)err_nomem(e, "attempt");
+		return NULL;
+	}
+	issue_poll_begin(is);
+	is->step = c->order_url == NULL ? STEP_NEW_ORDER : STEP_POLL_ORDER;
+	c->issue = is;
+	/* The first step comes from the loop, so that done never runs here. */
+	loop_timer_set(is->timer, 0);
+	return is;
+}

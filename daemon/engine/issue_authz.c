@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The steps that prove control of the names: look at each authorization,
+ * publish every token, answer every challenge, then watch them.  All names
+ * are validated side by side; requests go one after the other.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/engine/issue_int.h"
+#include "lib/acme/problem.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+
+#define DEADLINE_MS  (10 * INT64_C(60000))
+#define UNSEEN_MS    1000 /* first look when nobody has fetched the token */
+#define KEY_AUTH_MAX 512
+
+/* Publishing */
+
+static void
+fetched(void *arg, const char *token)
+{
+	struct issue *is = arg;
+	size_t i;
+
+	for (i = 0; i < is->n_authzs; i++) {
+		struct one_authz *z = &is->authzs[i];
+
+		if (!z->pending || z->token == NULL ||
+		    strcmp(z->token, token) != 0)
+			continue;
+		/* The CA has begun: look soon, unless it told us when. */
+		if (!z->fetched && i == is->at && is->waiting &&
+		    is->step == STEP_POLL_AUTHZ && is->polls == 0 &&
+		    !is->told_when)
+			loop_timer_set(is->timer,
+			    session_pace_ms(is->session, PACE_AUTHZ));
+		z->fetched = true;
+	}
+}
+
+static int
+publish_one(struct tokens *t, const char *token, const char *thumbprint,
+    token_fetched *fn, void *arg, struct err *e)
+{
+	AUTO(buf_done) struct buf answer = BUF_INIT(KEY_AUTH_MAX);
+
+	jws_key_authorization(token, thumbprint, &answer);
+	if (!buf_ok(&answer))
+		return err_nomem(e, "key authorization");
+	return tokens_publish(t, token, answer.data, fn, arg, e);
+}
+
+/* Call fn with each of the tokens in a list separated by spaces. */
+static void
+each_token(const char *list, void (*fn)(void *arg, const char *token),
+    void *arg)
+{
+	char token[TOKENS_ANSWER_MAX];
+	size_t len;
+
+	for (; list != NULL && *list != '\0'; list += len) {
+		list += strspn(list, " ");
+		len = strcspn(list, " ");
+		(void)snprintf(token, sizeof(token), "%.*s", (int)len, list);
+		fn(arg, token);
+	}
+}
+
+static void
+withdraw(void *arg, const char *token)
+{
+	tokens_withdraw(arg, token);
+}
+
+void
+tokens_stop(struct issue *is)
+{
+	each_token(is->cert->tokens, withdraw, is->env->tokens);
+	free(is->cert->tokens);
+	is->cert->tokens = NULL;
+}
+
+struct republish {
+	struct tokens *tokens;
+	const char *thumbprint;
+};
+
+static void
+republish(void *arg, const char *token)
+{
+	struct republish *r = arg;
+
+	/* Not served: the CA finds 404 and says so. */
+	(void)publish_one(r->tokens, token, r->thumbprint, NULL, NULL, NULL);
+}
+
+void
+issue_republish(
+    const struct issue_env *env, struct cert *c, const char *thumbprint)
+{
+	struct republish r = { env->tokens, thumbprint };
+
+	each_token(c->tokens, republish, &r);
+}
+
+/* Looking at each authorization */
+
+static int
+list_authzs(struct issue *is, struct err *e)
+{
+	struct order *o = &is->order;
+	size_t i;
+
+	is->authzs =
+	    pool_alloc(is->pool, (o->n_authzs + 1) * sizeof(*is->authzs));
+	if (is->authzs == NULL)
+		return err_nomem(e, "authorizations");
+	is->n_authzs = o->n_authzs;
+	is->answering = false;
+	for (i = 0; i < o->n_authzs; i++) {
+		is->authzs[i].url = pool_strdup(is->pool, o->authzs[i]);
+		if (is->authzs[i].url == NULL)
+			return err_nomem(e, "authorizations");
+	}
+	return 0;
+}
+
+int
+start_authz(struct issue *is, struct err *e)
+{
+	if (is->at == 0 && list_authzs(is, e) == -1)
+		return -1;
+	return issue_ask(
+	    is, &(struct ask_spec){ .url = is->authzs[is->at].url }, e);
+}
+
+/* From the present authorization on, the first one that is pending. */
+static bool
+seek_pending(struct issue *is)
+{
+	while (is->at < is->n_authzs && !is->authzs[is->at].pending)
+		is->at++;
+	return is->at < is->n_authzs;
+}
+
+static bool
+is_ours(const struct issue *is, const struct authz *z)
+{
+	const struct conf_cert *cc = is->cert->conf;
+	uint32_t i;
+
+	for (i = 0; i < cc->n_idents; i++)
+		if (strcmp(cc->idents[i], z->ident.value) == 0)
+			return true;
+	return false;
+}
+
+static struct next
+take_authz(struct issue *is, const struct authz *z, struct err *e)
+{
+	struct one_authz *one = &is->authzs[is->at];
+
+	if (!is_ours(is, z)) {
+		(void)err_set(e, ERR_PROTO, 0,
+		    "authorization for %s, which we did not order",
+		    z->ident.value);
+		return issue_abandon(is, e);
+	}
+	if (z->status != ACME_VALID && z->status != ACME_PENDING) {
+		(void)err_set(e, ERR_PROTO, 0, "authorization of %s is %s",
+		    z->ident.value, acme_status_name(z->status));
+		return issue_abandon(is, e);
+	}
+	one->ident = z->ident.value;
+	one->pending = z->status == ACME_PENDING;
+	if (one->pending && z->http01 == NULL) {
+		(void)err_set(e, ERR_PROTO, 0,
+		    "%s: the CA offers no http-01 challenge, only: %s",
+		    z->ident.value, z->offered);
+		return NEXT_FAILED;
+	}
+	if (one->pending) {
+		one->challenge = z->http01->url;
+		one->token = z->http01->token;
+	}
+	if (++is->at < is->n_authzs)
+		return NEXT_TO(STEP_AUTHZ);
+	is->at = 0;
+	is->all_valid = !seek_pending(is);
+	return NEXT_TO(is->all_valid ? STEP_POLL_ORDER : STEP_PUBLISH);
+}
+
+struct next
+got_authz(struct issue *is, const struct answer *a, struct err *e)
+{
+	struct authz z;
+
+	if (authz_decode(a->reply->body, a->reply->len, is->pool, &z, e) == -1)
+		return NEXT_FAILED;
+	return take_authz(is, &z, e);
+}
+
+/* The tokens are on disk before the CA hears of them: after a crash they are
+ * served again at once, and withdrawn in the end. */
+static int
+list_tokens(struct issue *is, struct err *e)
+{
+	AUTO(buf_done) struct buf list = BUF_INIT(64 << 10);
+	size_t i;
+
+	for (i = 0; i < is->n_authzs; i++)
+		if (is->authzs[i].pending)
+			buf_printf(&list, "%s%s", list.len == 0 ? "" : " ",
+			    is->authzs[i].token);
+	is->cert->tokens = buf_take(&list, NULL);
+	return is->cert->tokens == NULL ? err_nomem(e, "tokens") : 0;
+}
+
+int
+start_publish(struct issue *is, struct err *e)
+{
+	const char *thumb = session_thumbprint(is->session);
+	size_t i;
+
+	/* Those of an earlier run may be others.  Listed first, so that what
+	 * fails half way is withdrawn. */
+	tokens_stop(is);
+	if (list_tokens(is, e) == -1)
+		return -1;
+	for (i = 0; i < is->n_authzs; i++)
+		if (is->authzs[i].pending &&
+		    publish_one(is->env->tokens, is->authzs[i].token, thumb,
+			fetched, is, e) == -1)
+			return -1;
+	return STARTED_NOTHING;
+}
+
+struct next
+published(struct issue *is, const struct answer *a, struct err *e)
+{
+	struct next n = NEXT_TO(STEP_ANSWER);
+
+	(void)a;
+	(void)e;
+	is->answering = true;
+	n.save = SAVE_ORDER;
+	return n;
+}
+
+/* Answering */
+
+int
+start_answer(struct issue *is, struct err *e)
+{
+	struct ask_spec spec = { .url = is->authzs[is->at].challenge,
+		.payload = "{}" };
+
+	log_debug("challenge answered", KV("cert", is->cert->conf->name),
+	    KV("name", is->authzs[is->at].ident));
+	return issue_ask(is, &spec, e);
+}
+
+static int64_t
+first_look(struct issue *is)
+{
+	return is->authzs[is->at].fetched
+		   ? session_pace_ms(is->session, PACE_AUTHZ)
+		   : UNSEEN_MS;
+}
+
+static struct next
+next_answer(struct issue *is)
+{
+	if (is->answering) {
+		is->at++;
+		if (seek_pending(is))
+			return NEXT_TO(STEP_ANSWER);
+		is->at = 0;
+		(void)seek_pending(is);
+		is->answering = false;
+		issue_poll_begin(is);
+	}
+	return next_later(STEP_POLL_AUTHZ, first_look(is));
+}
+
+struct next
+answered(struct issue *is, const struct answer *a, struct err *e)
+{
+	struct next n = next_answer(is);
+
+	(void)e;
+	if (n.what == NEXT_LATER && a->reply->retry_after_s > 0)
+		n.wait_ms = issue_poll_wait(is, a->reply, PACE_AUTHZ);
+	return n;
+}
+
+/* Somebody answered before us, or the CA is at it already: look (E15, E18). */
+struct next
+answer_failed(struct issue *is, struct err *e)
+{
+	if (e->kind == ERR_PROBLEM &&
+	    (e->num == 409 || e->problem == PROBLEM_CONFLICT ||
+		e->problem == PROBLEM_MALFORMED))
+		return next_answer(is);
+	return NEXT_FAILED;
+}
+
+/* Watching */
+
+int
+start_poll_authz(struct issue *is, struct err *e)
+{
+	return issue_ask(
+	    is, &(struct ask_spec){ .url = is->authzs[is->at].url }, e);
+}
+
+static void
+note_failure(struct issue *is, const char *ident, const struct err *why)
+{
+	if (is->failures.len == 0)
+		is->failure = *why;
+	buf_printf(&is->failures, "%s%s: %s", is->failures.len == 0 ? "" : "; ",
+	    ident, why->what);
+	session_validation_failed(is->session, ident);
+}
+
+/* Every name that failed, in one error: the first one's type decides. */
+static struct next
+fail_names(struct issue *is, struct err *e)
+{
+	AUTO(buf_done) struct buf all = is->failures;
+
+	is->failures = BUF_INIT(FAILURES_MAX);
+	*e = is->failure;
+	(void)err_set(e, is->failure.kind, is->failure.num, "%s",
+	    buf_ok(&all) ? buf_str(&all) : is->failure.what);
+	e->problem = is->failure.problem;
+	issue_drop_order(is);
+	return NEXT_FAILED;
+}
+
+static struct next
+look_again(struct issue *is, const struct reply *r, const struct authz *z,
+    struct err *e)
+{
+	struct one_authz *one = &is->authzs[is->at];
+
+	if (clock_mono_ms() - is->polling_since_ms > DEADLINE_MS) {
+		(void)err_set(e, ERR_LIMIT, 0,
+		    "%s: the CA has not validated it in 10 minutes",
+		    one->ident);
+		if (z->has_error)
+			(void)err_wrap(e, "%s", z->error.what);
+		issue_drop_order(is);
+		return NEXT_FAILED;
+	}
+	/* Some CAs leave a failed challenge pending, to be answered again. */
+	if (z->status == ACME_PENDING && z->has_error && z->http01 != NULL &&
+	    z->http01->status == ACME_PENDING &&
+	    one->reanswers < REANSWERS_MAX) {
+		int64_t wait = 5000 * (INT64_C(1) << one->reanswers++);
+
+		log_warn("validation failed, the CA will try again",
+		    KV("cert", is->cert->conf->name), KV("name", one->ident),
+		    KV("error", z->error.what));
+		return next_later(STEP_ANSWER, wait);
+	}
+	return next_later(STEP_POLL_AUTHZ, issue_poll_wait(is, r, PACE_AUTHZ));
+}
+
+static void
+learn(struct issue *is, bool finished)
+{
+	/* only looks at a name that the CA was seen to validate teach */
+	if (is->told_when || !is->authzs[is->at].fetched)
+		return;
+	if (is->polls == 0)
+		session_pace_learn(is->session, PACE_AUTHZ, finished);
+}
+
+struct next
+polled_authz(struct issue *is, const struct answer *a, struct err *e)
+{
+	struct one_authz *one = &is->authzs[is->at];
+	struct err why;
+	struct authz z;
+
+	if (authz_decode(a->reply->body, a->reply->len, is->pool, &z, e) == -1)
+		return NEXT_FAILED;
+	learn(is, z.status != ACME_PENDING);
+	if (z.status == ACME_PENDING && is->failures.len == 0)
+		return look_again(is, a->reply, &z, e);
+	if (z.status != ACME_PENDING && z.status != ACME_VALID) {
+		if (z.has_error)
+			why = z.error;
+		else
+			(void)err_set(&why, ERR_PROBLEM, 403,
+			    "the authorization is %s, the CA does not say why",
+			    acme_status_name(z.status));
+		note_failure(is, one->ident, &why);
+	}
+	is->at++;
+	if (seek_pending(is)) {
+		is->polls = 0;
+		return NEXT_TO(STEP_POLL_AUTHZ);
+	}
+	if (is->failures.len != 0 || is->failures.bad)
+		return fail_names(is, e);
+	tokens_stop(is);
+	issue_poll_begin(is);
+	is->all_valid = true;
+	return NEXT_TO(STEP_POLL_ORDER);
+}
+
+/* The order is invalid: say why, from its error or from its authorizations. */
+struct next
+issue_invalid(struct issue *is, struct err *e)
+{
+	if (is->order.has_error) {
+		*e = is->order.error;
+		issue_drop_order(is);
+		return NEXT_FAILED;
+	}
+	(void)err_set(
+	    e, ERR_PROTO, 0, "the order is invalid, the CA does not say why");
+	return issue_abandon(is, e);
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The steps after the CA has issued: download, choose among alternate chains,
+ * check, and have root install it.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/engine/issue_int.h"
+#include "daemon/engine/schedule.h"
+#include "lib/acme/reply.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+
+#define SKEW_S     INT64_C(3600)
+#define CHAIN_TYPE "application/pem-certificate-chain"
+#define KEPT_KEYS  3
+
+int
+start_download(struct issue *is, struct err *e)
+{
+	return issue_ask(is,
+	    &(struct ask_spec){
+		.url = is->order.certificate, .accept = CHAIN_TYPE },
+	    e);
+}
+
+static void
+add_alternate(void *arg, const char *url)
+{
+	struct issue *is = arg;
+
+	if (is->n_alternates == ALTERNATES_MAX)
+		return;
+	is->alternates[is->n_alternates] = pool_strdup(is->pool, url);
+	if (is->alternates[is->n_alternates] != NULL)
+		is->n_alternates++;
+}
+
+static struct next
+choose(struct issue *is)
+{
+	const char *want = is->cert->conf->preferred_chain;
+
+	if (want == NULL || chain_matches(is->chain, want))
+		return NEXT_TO(STEP_INSTALL);
+	if (is->next_alternate < is->n_alternates)
+		return NEXT_TO(STEP_ALTERNATE);
+	log_warn("preferred chain not offered, the CA's default is used",
+	    KV("cert", is->cert->conf->name), KV("wanted", want));
+	return NEXT_TO(STEP_INSTALL);
+}
+
+struct next
+downloaded(struct issue *is, const struct answer *a, struct err *e)
+{
+	const struct reply *r = a->reply;
+	const char *link;
+	unsigned i;
+
+	chain_free(is->chain);
+	is->chain = chain_parse(r->body, r->len, e);
+	if (is->chain == NULL)
+		return issue_abandon(is, e);
+	is->n_alternates = is->next_alternate = 0;
+	for (i = 0; (link = http_header(r->http, "Link", i)) != NULL; i++)
+		reply_links(link, r->url, "alternate", add_alternate, is);
+	return choose(is);
+}
+
+int
+start_alternate(struct issue *is, struct err *e)
+{
+	return issue_ask(is,
+	    &(struct ask_spec){ .url = is->alternates[is->next_alternate++],
+		.accept = CHAIN_TYPE,
+		.once = true },
+	    e);
+}
+
+struct next
+got_alternate(struct issue *is, const struct answer *a, struct err *e)
+{
+	AUTO(chain_free)
+	struct chain *other = chain_parse(a->reply->body, a->reply->len, e);
+
+	if (other != NULL &&
+	    chain_matches(other, is->cert->conf->preferred_chain)) {
+		chain_free(is->chain);
+		is->chain = take_ptr(other);
+	}
+	return choose(is);
+}
+
+/* An alternate that cannot be had never fails the issuance (protocol H6). */
+struct next
+no_alternate(struct issue *is, struct err *e)
+{
+	log_info("alternate chain not had", KV("cert", is->cert->conf->name),
+	    KV("error", e->what));
+	return choose(is);
+}
+
+int
+start_install(struct issue *is, struct err *e)
+{
+	AUTO(buf_done) struct buf pem = BUF_INIT(IPC_PEM_MAX);
+	const struct conf_cert *cc = is->cert->conf;
+	struct install in = { .cert = is->cert->index,
+		.key_id = is->cert->order_key };
+
+	if (chain_check(is->chain, is->cert->order_key, cc->idents,
+		cc->n_idents, clock_now(), SKEW_S, e) == -1) {
+		log_error("the CA issued something else than we ordered: "
+			  "not installed",
+		    KV("cert", cc->name), KV("order", is->cert->order_url),
+		    KV("error", e->what));
+		issue_drop_order(is);
+		return -1;
+	}
+	if (chain_pem(is->chain, 0, 1, &pem, e) == -1)
+		return -1;
+	in.leaf_len = pem.len;
+	if (chain_pem(is->chain, 1, chain_len(is->chain), &pem, e) == -1)
+		return -1;
+	in.pem = pem.data;
+	in.chain_len = pem.len - in.leaf_len;
+	is->up_op =
+	    upstairs_install(is->env->upstairs, &in, issue_on_install, is, e);
+	return is->up_op == NULL ? -1 : 0;
+}
+
+/* The keys of the versions that root keeps stay; older ones are dropped. */
+static void
+retire_key(struct issue *is)
+{
+	AUTO(buf_done) struct buf list = BUF_INIT(KEPT_KEYS * 80);
+	AUTO(free) char *old = is->cert->old_keys;
+	char *rest = old, *key;
+	unsigned n = 0;
+
+	is->cert->old_keys = NULL;
+	if (is->cert->have.key_id != NULL &&
+	    strcmp(is->cert->have.key_id, is->cert->order_key) != 0) {
+		buf_puts(&list, is->cert->have.key_id);
+		n = 1;
+	}
+	while ((key = strsep(&rest, " ")) != NULL) {
+		if (++n < KEPT_KEYS)
+			buf_printf(
+			    &list, "%s%s", list.len == 0 ? "" : " ", key);
+		else
+			keys_drop(is->env->keys, key);
+	}
+	if (list.len != 0)
+		is->cert->old_keys = buf_take(&list, NULL);
+}
+
+static int
+remember(struct issue *is, uint32_t version, struct err *e)
+{
+	AUTO(pool_free) struct pool *pool = pool_new(256 << 10);
+	struct cert *c = is->cert;
+	struct issued *h = &c->have;
+	struct x509_info info;
+
+	if (pool == NULL)
+		return err_nomem(e, "certificate");
+	if (chain_info(is->chain, pool, &info, e) == -1)
+		return -1;
+	retire_key(is);
+	free(h->key_id);
+	free(h->serial);
+	free(h->ari_id);
+	h->key_id = strdup(c->order_key);
+	h->serial = strdup(info.serial);
+	h->ari_id = info.ari_id == NULL ? NULL : strdup(info.ari_id);
+	h->issuer = certs_intern(info.issuer);
+	h->ca = certs_intern(session_ca(is->session)->name);
+	h->not_before = info.not_before;
+	h->not_after = info.not_after;
+	h->installed_at = clock_now();
+	h->renew_at = schedule_pick(info.not_before, info.not_after);
+	h->made_for = c->wants;
+	h->version = version;
+	if (h->key_id == NULL || h->serial == NULL)
+		return err_nomem(e, "certificate");
+	return 0;
+}
+
+struct next
+installed(struct issue *is, const struct answer *a, struct err *e)
+{
+	struct cert *c = is->cert;
+
+	if (remember(is, a->version, e) == -1)
+		return NEXT_FAILED;
+	log_info("certificate installed", KV("cert", c->conf->name),
+	    KV("ca", c->have.ca), KV("issuer", c->have.issuer),
+	    KV("serial", c->have.serial), KN("version", c->have.version));
+	issue_drop_order(is);
+	trouble_clear(&c->issue_trouble);
+	trouble_clear(&c->deploy_trouble);
+	c->deploy = c->conf->reload == CONF_NONE ? DEPLOY_DONE : DEPLOY_RELOAD;
+	return (struct next){ .what = NEXT_DONE, .save = SAVE_CERT };
+}

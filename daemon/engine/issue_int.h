@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: ISC */
+/* The step table's shape, and the steps that live in other files. */
+#pragma once
+
+#include "daemon/engine/issue.h"
+#include "lib/acme/jws.h"
+#include "lib/acme/objects.h"
+#include "lib/base/buf.h"
+#include "lib/base/pool.h"
+
+#define ASKS_MAX        2000 /* of one attempt: no bug can spin for ever */
+#define ALTERNATES_MAX  8
+#define REANSWERS_MAX   3
+#define FAILURES_MAX    8192
+#define STARTED_NOTHING 1
+
+enum step {
+	STEP_NEW_ORDER,
+	STEP_AUTHZ,
+	STEP_PUBLISH,
+	STEP_ANSWER,
+	STEP_POLL_AUTHZ,
+	STEP_POLL_ORDER,
+	STEP_KEY,
+	STEP_CSR,
+	STEP_FINALIZE,
+	STEP_DOWNLOAD,
+	STEP_ALTERNATE,
+	STEP_INSTALL,
+	STEP__COUNT,
+};
+
+struct next {
+	enum { NEXT_GO, NEXT_LATER, NEXT_DONE, NEXT_FAIL } what;
+	enum step to;
+	int64_t wait_ms;     /* NEXT_LATER */
+	enum cert_save save; /* keep this first */
+};
+#define NEXT_TO(s)  ((struct next){ .what = NEXT_GO, .to = (s) })
+#define NEXT_FAILED ((struct next){ .what = NEXT_FAIL })
+
+struct answer { /* of whatever the step started; one is set */
+	const struct reply *reply;
+	const struct keys_reply *key;
+	uint32_t version;
+};
+
+struct step_def {
+	const char *name;
+	/* 0: under way; STARTED_NOTHING: go to on_reply at once, with NULL. */
+	int (*start)(struct issue *, struct err *);
+	struct next (*on_reply)(
+	    struct issue *, const struct answer *, struct err *);
+	struct next (*on_error)(struct issue *, struct err *); /* or fail */
+	enum step resume;
+};
+
+struct one_authz {
+	const char *url, *challenge, *token, *ident;
+	bool pending, fetched;
+	unsigned reanswers;
+};
+
+struct issue {
+	const struct issue_env *env;
+	struct cert *cert;
+	struct session *session;
+	issue_done *done;
+	void *arg;
+
+	enum step step;
+	struct next then; /* after the save that is under way */
+	bool waiting;     /* for the timer */
+	unsigned asks;
+
+	/* what is under way: one of these */
+	struct ask *ask;
+	struct keys_op *key_op;
+	struct save *save;
+	struct up_op *up_op;
+	struct loop_timer *timer;
+
+	struct pool *pool;       /* of the attempt: authorizations */
+	struct pool *order_pool; /* of the latest order object */
+	struct order order;
+	struct one_authz *authzs;
+	size_t n_authzs, at;
+	bool answering;
+	struct buf failures; /* what the CA said of each failed name */
+	struct err failure;  /* the first of them */
+
+	unsigned polls, resyncs;
+	int64_t polling_since_ms;
+	bool told_when; /* the CA said Retry-After: do not be cleverer */
+	bool abandoned, second_key;
+	bool all_valid; /* as the last look at the authorizations found */
+
+	struct buf csr;
+	struct chain *chain;
+	char *alternates[ALTERNATES_MAX];
+	size_t n_alternates, next_alternate;
+};
+
+void issue_free(struct issue *);
+void issue_next(struct issue *, struct next, struct err *);
+int issue_ask(struct issue *, const struct ask_spec *, struct err *);
+void issue_on_key(void *, const struct keys_reply *, const struct err *);
+void issue_on_install(void *, uint32_t version, const struct err *);
+struct next next_later(enum step, int64_t wait_ms);
+int64_t issue_poll_wait(struct issue *, const struct reply *, enum pace);
+void issue_poll_begin(struct issue *);
+/* Withdraw the tokens and forget the order. */
+void issue_drop_order(struct issue *);
+struct next issue_abandon(struct issue *, struct err *);
+
+/* issue_authz.c */
+int start_authz(struct issue *, struct err *);
+struct next got_authz(struct issue *, const struct answer *, struct err *);
+int start_publish(struct issue *, struct err *);
+struct next published(struct issue *, const struct answer *, struct err *);
+int start_answer(struct issue *, struct err *);
+struct next answered(struct issue *, const struct answer *, struct err *);
+struct next answer_failed(struct issue *, struct err *);
+int start_poll_authz(struct issue *, struct err *);
+struct next polled_authz(struct issue *, const struct answer *, struct err *);
+struct next issue_invalid(struct issue *, struct err *);
+void tokens_stop(struct issue *);
+
+/* issue_chain.c */
+int start_download(struct issue *, struct err *);
+struct next downloaded(struct issue *, const struct answer *, struct err *);
+int start_alternate(struct issue *, struct err *);
+struct next got_alternate(struct issue *, const struct answer *, struct err *);
+struct next no_alternate(struct issue *, struct err *);
+int start_install(struct issue *, struct err *);
+struct next installed(struct issue *, const struct answer *, struct err *);

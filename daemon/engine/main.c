@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * acmed-engine: everything that touches a network.  Started by acmed only,
+ * with its descriptors in place (lib/ipc/ipc.h); holds no private key.
+ */
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/engine/control.h"
+#include "daemon/engine/engine.h"
+#include "daemon/engine/events.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/clock.h"
+#include "lib/base/fs.h"
+#include "lib/base/log.h"
+#include "lib/io/confine.h"
+
+#define LISTEN_MAX 64
+#define AGENT_MAX  128
+
+/* What name resolution and TLS read of the system, and nothing else. */
+static const char *const read_paths[] = {
+	"/etc/resolv.conf",
+	"/etc/hosts",
+	"/etc/host.conf",
+	"/etc/nsswitch.conf",
+	"/etc/gai.conf",
+	"/etc/services",
+	"/etc/ld.so.cache",
+	"/etc/ssl",
+	"/etc/localtime",
+	"/usr/share/ca-certificates",
+	"/usr/local/share/ca-certificates",
+	"/usr/share/zoneinfo",
+	"/usr/lib",
+	"/lib",
+	"/lib64",
+	"/run/systemd/resolve",
+	"/dev/urandom",
+	"/dev/null",
+	"/proc/sys",
+};
+
+static void
+stop(struct engine *en, const char *why, const struct err *e)
+{
+	if (e != NULL && e->kind != ERR_NONE) {
+		log_error(why, KV("error", e->what));
+		en->failed = true;
+	}
+	loop_stop(en->loop);
+}
+
+static void
+on_keeper_lost(void *arg, const struct err *e)
+{
+	stop(arg, "keeper lost", e);
+}
+
+static void
+on_super_gone(void *arg, const struct err *e)
+{
+	stop(arg, "supervisor lost", e);
+}
+
+static void
+on_term(void *arg, int signo)
+{
+	(void)signo;
+	stop(arg, "", NULL);
+}
+
+static void
+on_alive(void *arg)
+{
+	struct engine *en = arg;
+
+	upstairs_alive(en->upstairs);
+	loop_timer_set(en->alive, en->start.alive_s * INT64_C(1000));
+}
+
+/* All state is in memory: serve, say so, begin. */
+static void
+ready(struct engine *en)
+{
+	int fds[LISTEN_MAX];
+	struct responder_conf rc = {
+		.redirect = en->conf->http.redirect,
+		.max_connections = en->conf->http.max_connections,
+		.timeout_s = en->conf->http.timeout_s,
+	};
+	const char *thumb;
+	struct err e;
+	uint32_t i;
+
+	for (i = 0; i < en->certs.n; i++) {
+		struct cert *c = &en->certs.all[i];
+
+		thumb = session_thumbprint(en->cas[c->conf->ca].session);
+		if (thumb != NULL)
+			issue_republish(&en->issue_env, c, thumb);
+	}
+	for (i = 0; i < en->start.n_listen && i < LISTEN_MAX; i++)
+		fds[i] = IPC_FD_FIRST + 1 + (int)i;
+	en->responder = responder_new(en->loop, fds, i, &rc, en->tokens, &e);
+	if (en->responder == NULL || upstairs_ready(en->upstairs, &e) == -1) {
+		stop(en, "cannot serve port 80", &e);
+		return;
+	}
+	log_info("ready", KN("certificates", en->certs.n),
+	    KN("listeners", en->start.n_listen),
+	    KN("ms", clock_now_ms() - en->started_at));
+	if (en->start.alive_s != 0)
+		on_alive(en);
+	renew_start(en);
+}
+
+static void
+on_loaded(void *arg, unsigned damaged, const struct err *e)
+{
+	struct engine *en = arg;
+
+	if (e != NULL) {
+		stop(en, "cannot read the state folder", e);
+		return;
+	}
+	if (damaged != 0)
+		log_warn("some certificates' state was damaged",
+		    KN("count", damaged));
+	ready(en);
+}
+
+static void
+on_account(void *arg, const struct store_value *v, const struct err *failed)
+{
+	struct engine *en = arg;
+	struct err e;
+
+	(void)v;
+	/* A second account because a disk did not answer is not a way out. */
+	if (failed != NULL) {
+		stop(en, "cannot read an account", failed);
+		return;
+	}
+	if (--en->loading == 0 &&
+	    certs_load(&en->certs, on_loaded, en, &e) == -1)
+		stop(en, "cannot read the state folder", &e);
+}
+
+static int
+load(struct engine *en, struct err *e)
+{
+	uint32_t i;
+
+	en->loading = 1;
+	for (i = 0; i < en->conf->n_cas; i++) {
+		if (en->cas[i].session == NULL)
+			continue;
+		en->loading++;
+		if (session_load(en->cas[i].session, on_account, en, e) == -1)
+			return -1;
+	}
+	if (--en->loading == 0)
+		return certs_load(&en->certs, on_loaded, en, e);
+	return 0;
+}
+
+static int
+setup(struct engine *en, struct err *e)
+{
+	char agent[AGENT_MAX];
+
+	(void)http_agent(ACMED_VERSION, NULL, agent, sizeof(agent));
+	en->http = http_new(en->loop, agent, e);
+	en->tokens = en->http == NULL ? NULL : tokens_new(e);
+	if (en->tokens == NULL)
+		return -1;
+	en->session_env = (struct session_env){ .loop = en->loop,
+		.http = en->http,
+		.keys = en->keys,
+		.store = en->store,
+		.conf = en->conf,
+		.changed = renew_ca_changed,
+		.arg = en };
+	en->issue_env = (struct issue_env){ .loop = en->loop,
+		.certs = &en->certs,
+		.keys = en->keys,
+		.tokens = en->tokens,
+		.upstairs = en->upstairs,
+		.conf = en->conf };
+	if (certs_init(&en->certs, en->conf, en->loop, en->store, e) == -1 ||
+	    renew_init(en, e) == -1 || deploy_init(en, e) == -1)
+		return -1;
+	en->control = control_new(en, IPC_FD_FIRST, e);
+	if (en->control == NULL)
+		return -1;
+	en->alive = loop_timer_new(en->loop, on_alive, en, e);
+	return en->alive == NULL ? -1 : load(en, e);
+}
+
+static int
+go_unprivileged(const struct engine *en, struct err *e)
+{
+	const char *paths[NELEM(read_paths) + 65] = { NULL };
+	const int write_dirs[] = { IPC_FD_STATE, -1 };
+	struct confine_spec spec = { CONFINE_ENGINE, paths, write_dirs };
+	struct confine_done done;
+	size_t n = 0;
+	uint32_t i;
+
+	for (; n < NELEM(read_paths); n++)
+		paths[n] = read_paths[n];
+	for (i = 0; i < en->conf->n_cas && n < NELEM(paths) - 1; i++)
+		if (en->conf->cas[i].used && en->conf->cas[i].ca_file != NULL)
+			paths[n++] = en->conf->cas[i].ca_file;
+	if (confine(&spec, &done, e) == -1)
+		return -1;
+	log_debug("confined", KN("landlock", done.landlock_abi),
+	    KN("seccomp", done.seccomp));
+	return 0;
+}
+
+/* The first message.  From here on others' bytes are read. */
+static void
+on_start(void *arg, const struct ipc_start *start)
+{
+	struct engine *en = arg;
+	struct err e;
+
+	en->start = *start;
+	if (start->debug != 0)
+		log_init("engine", LOG_L_DEBUG, en->conf->log.format);
+	if (go_unprivileged(en, &e) == -1 || setup(en, &e) == -1)
+		stop(en, "cannot start", &e);
+}
+
+static int
+read_conf(struct engine *en, struct err *e)
+{
+	AUTO(buf_done) struct buf bundle = BUF_INIT(CONF_BUNDLE_MAX);
+	struct conf_report report;
+
+	if (!fs_is_sealed(IPC_FD_CONFIG))
+		return err_set(e, ERR_PROTO, 0,
+		    "no configuration: acmed-engine is started by acmed, not "
+		    "by people");
+	if (fs_read_fd(IPC_FD_CONFIG, &bundle, e) == -1)
+		return -1;
+	(void)close(IPC_FD_CONFIG);
+	conf_report_init(&report);
+	en->conf = conf_load(bundle.data, bundle.len, &report);
+	if (en->conf == NULL)
+		(void)err_set(e, ERR_CONFIG, 0, "%s", buf_str(&report.errors));
+	conf_report_done(&report);
+	return en->conf == NULL ? -1 : 0;
+}
+
+static int
+begin(struct engine *en, struct err *e)
+{
+	if (read_conf(en, e) == -1)
+		return -1;
+	log_init("engine", en->conf->log.level, en->conf->log.format);
+	en->loop = loop_new(e);
+	if (en->loop == NULL)
+		return -1;
+	en->store = store_files(en->loop, IPC_FD_STATE, e);
+	if (en->store == NULL)
+		return -1;
+	en->events = events_new(en, e);
+	if (en->events == NULL)
+		return -1;
+	en->keys = keys_new(en->loop, IPC_FD_PEER, on_keeper_lost, en, e);
+	if (en->keys == NULL)
+		return -1;
+	en->upstairs = upstairs_new(
+	    en->loop, IPC_FD_SUPER, on_start, on_super_gone, en, e);
+	return en->upstairs == NULL ? -1 : 0;
+}
+
+static void
+end(struct engine *en)
+{
+	control_free(en->control);
+	responder_free(en->responder);
+	renew_done(en);
+	deploy_done(en);
+	certs_free(&en->certs);
+	http_free(en->http);
+	tokens_free(en->tokens);
+	loop_timer_free(en->alive);
+	upstairs_free(en->upstairs);
+	keys_free(en->keys);
+	events_free(en->events);
+	store_free(en->store);
+	conf_free(en->conf);
+}
+
+int
+main(void)
+{
+	struct loop_signal *term = NULL, *intr = NULL;
+	struct engine en = { .started_at = clock_now_ms() };
+	struct err e;
+	int r = begin(&en, &e);
+
+	log_init("engine", en.conf == NULL ? LOG_L_INFO : en.conf->log.level,
+	    en.conf == NULL ? LOG_F_TEXT : en.conf->log.format);
+	if (r == 0)
+		term = loop_signal_new(en.loop, SIGTERM, on_term, &en, &e);
+	if (term != NULL)
+		intr = loop_signal_new(en.loop, SIGINT, on_term, &en, &e);
+	if (intr != NULL)
+		r = loop_run(en.loop, &e);
+	if (intr == NULL || r == -1) {
+		log_error("engine cannot run", KV("error", e.what));
+		en.failed = true;
+	}
+	end(&en);
+	loop_signal_free(term);
+	loop_signal_free(intr);
+	loop_free(en.loop);
+	return en.failed ? 1 : 0;
+}

@@ -1,0 +1,750 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Asking a CA.  An ask waits until the session is ready, takes a nonce, has
+ * the keeper sign, and sends; on_reply() sees every answer.
+ */
+
+#include "daemon/engine/session.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/engine/session_int.h"
+#include "lib/acme/problem.h"
+#include "lib/acme/reply.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/rnd.h"
+#include "lib/base/str.h"
+
+#define HOUR        INT64_C(3600)
+#define DIR_AGE_MS  (12 * HOUR * 1000)
+#define PACE_MIN_MS 10
+#define PACE_MAX_MS 2000
+
+struct ask {
+	TAILQ_ENTRY(ask) link;
+	TAILQ_ENTRY(ask) order_link;
+	struct session *s;
+	char *url; /* NULL: newOrder, looked up when it is sent */
+	char *payload;
+	char *accept;
+	ask_done *done;
+	void *arg;
+	bool setup, jwk, once, started, queued_order;
+	unsigned resends, tries;
+	char *nonce;
+	struct http_call *call;
+	struct keys_op *signing;
+	struct loop_timer *pause;
+};
+
+static int ask_start(struct ask *, struct err *);
+static int ask_send(struct ask *, struct err *);
+
+static const char *
+ask_url(const struct ask *a)
+{
+	return a->url != NULL ? a->url : a->s->dir.new_order;
+}
+
+static void
+ask_free(struct ask *a)
+{
+	struct session *s = a->s;
+
+	TAILQ_REMOVE(&s->asks, a, link);
+	if (a->queued_order)
+		TAILQ_REMOVE(&s->ordering, a, order_link);
+	if (s->newest_order == a) {
+		s->newest_order = NULL;
+		loop_timer_set(s->next_order, 0);
+	}
+	http_cancel(a->call);
+	keys_cancel(a->signing);
+	loop_timer_free(a->pause);
+	free(a->nonce);
+	free(a->url);
+	free(a->payload);
+	free(a->accept);
+	free(a);
+}
+
+/* The end of an ask, from the loop. */
+static void
+ask_finish(struct ask *a, const struct reply *r, const struct err *e)
+{
+	ask_done *done = a->done;
+	void *arg = a->arg;
+
+	ask_free(a);
+	done(arg, r, e);
+}
+
+void
+ask_cancel(struct ask *a)
+{
+	if (a != NULL)
+		ask_free(a);
+}
+
+/* Nonces: kept from every reply, used once, youngest first (RFC 8555 6.5). */
+static void
+nonce_keep(struct session *s, const struct http_reply *h)
+{
+	const char *value = http_header(h, "Replay-Nonce", 0);
+	char *copy;
+
+	if (value == NULL || !reply_nonce_ok(value))
+		return;
+	copy = strdup(value);
+	if (copy == NULL)
+		return;
+	if (s->n_nonces == NONCES_MAX) {
+		free(s->nonces[0].value);
+		memmove(s->nonces, s->nonces + 1,
+		    (NONCES_MAX - 1) * sizeof(s->nonces[0]));
+		s->n_nonces--;
+	}
+	s->nonces[s->n_nonces++] =
+	    (struct nonce){ .value = copy, .at_ms = clock_mono_ms() };
+}
+
+static char *
+nonce_take(struct session *s)
+{
+	struct nonce n;
+
+	while (s->n_nonces > 0) {
+		n = s->nonces[--s->n_nonces];
+		if (clock_mono_ms() - n.at_ms < NONCE_AGE_MS)
+			return n.value;
+		free(n.value);
+	}
+	return NULL;
+}
+
+static void
+nonces_drop(struct session *s)
+{
+	while (s->n_nonces > 0)
+		free(s->nonces[--s->n_nonces].value);
+}
+
+/* The CA, or the way to it, is in trouble: nobody asks for a while. */
+static void
+session_block(struct session *s, int64_t until, const char *why)
+{
+	free(s->why);
+	s->why = strdup(why);
+	s->blocked_until = until;
+	if (until != INT64_MAX) {
+		int64_t wait = until - clock_now();
+
+		loop_timer_set(s->retry, (wait < 1 ? 1 : wait) * 1000);
+	}
+	log_warn("CA not usable for now", KV("ca", s->ca->name),
+	    KN("retry_in_s", until == INT64_MAX ? -1 : until - clock_now()),
+	    KV("error", why));
+	s->env->changed(s->env->arg, s);
+}
+
+static void
+block_by(struct session *s, const struct err *e)
+{
+	static const int64_t waits[] = { 30, 60, 120, 300, 600 };
+	unsigned n = s->failures++;
+	int64_t wait = waits[n < NELEM(waits) ? n : NELEM(waits) - 1];
+
+	wait = rnd_jitter(wait, 20);
+	if (e->retry_after_s > wait)
+		wait =
+		    e->retry_after_s < 24 * HOUR ? e->retry_after_s : 24 * HOUR;
+	session_block(s, clock_now() + wait, e->what);
+}
+
+/* A failure that is the CA's or the network's as a whole, not of one request:
+ * no connection, or a 503 of the load balancer (protocol M3). */
+static bool
+is_outage(const struct err *e)
+{
+	return e->kind == ERR_NET ||
+	       ((e->kind == ERR_HTTP || e->kind == ERR_PROBLEM) &&
+		   (e->num == 502 || e->num == 503 || e->num == 504));
+}
+
+static bool
+is_transient(const struct err *e)
+{
+	return is_outage(e) ||
+	       ((e->kind == ERR_HTTP || e->kind == ERR_PROBLEM) &&
+		   e->num >= 500);
+}
+
+static void
+on_retry(void *arg)
+{
+	session_unblock(arg);
+}
+
+void
+session_unblock(struct session *s)
+{
+	if (s->blocked_until == 0)
+		return;
+	s->blocked_until = 0;
+	loop_timer_stop(s->retry);
+	s->env->changed(s->env->arg, s);
+}
+
+int64_t
+session_blocked(const struct session *s, const char **why)
+{
+	if (why != NULL)
+		*why = s->blocked_until == 0 ? NULL : s->why;
+	return s->blocked_until;
+}
+
+static void
+on_pause(void *arg)
+{
+	struct ask *a = arg;
+	struct err e;
+
+	if (ask_start(a, &e) == -1)
+		ask_finish(a, NULL, &e);
+}
+
+/* Once more, after a moment: 0.25 s, 1 s, with jitter, or as the CA says. */
+static int
+ask_again(struct ask *a, const struct err *why, struct err *e)
+{
+	int64_t wait_ms = rnd_jitter(a->tries == 1 ? 250 : 1000, 40);
+
+	if (why->retry_after_s > 0)
+		wait_ms = why->retry_after_s * 1000;
+	if (a->pause == NULL)
+		a->pause = loop_timer_new(a->s->env->loop, on_pause, a, e);
+	if (a->pause == NULL)
+		return -1;
+	log_info("asking again", KV("ca", a->s->ca->name),
+	    KV("url", ask_url(a)), KN("try", a->tries + 1),
+	    KN("wait_ms", wait_ms), KV("error", why->what));
+	loop_timer_set(a->pause, wait_ms);
+	return 0;
+}
+
+/* The account that we name is not there any more (a reset CA): make it again
+ * with the same key, at most once an hour (protocol D6). */
+static bool
+reregister(struct ask *a, const struct err *e)
+{
+	struct session *s = a->s;
+	struct err ie;
+
+	if (e->kind != ERR_PROBLEM ||
+	    e->problem != PROBLEM_ACCOUNT_DOES_NOT_EXIST || a->setup ||
+	    (s->reregistered_at != 0 &&
+		clock_now() - s->reregistered_at < HOUR))
+		return false;
+	log_warn("the CA does not know our account any more: registering again",
+	    KV("ca", s->ca->name), KV("account", s->doc.url));
+	s->reregistered_at = clock_now();
+	free(s->doc.url);
+	s->doc.url = NULL;
+	s->tried_existing = true;
+	s->state = SESSION_COLD;
+	a->started = false;
+	if (ask_start(a, &ie) == -1)
+		ask_finish(a, NULL, &ie);
+	return true;
+}
+
+static void
+ask_failed(struct ask *a, struct err *e)
+{
+	struct session *s = a->s;
+	struct err ie;
+	/* a longer wait than this is the caller's to schedule */
+	bool soon = e->retry_after_s <= 10;
+
+	if (e->kind == ERR_PROBLEM && e->problem == PROBLEM_BAD_NONCE &&
+	    ++a->resends <= RESENDS_MAX) {
+		if (ask_send(a, &ie) == -1)
+			ask_finish(a, NULL, &ie);
+		return;
+	}
+	if (reregister(a, e))
+		return;
+	if (is_transient(e) && !a->once && soon && ++a->tries < TRIES_MAX &&
+	    ask_again(a, e, &ie) == 0)
+		return;
+	/* endpoints may have moved (protocol C2); what is asked once only is
+	 * asked again in other ways, or not needed */
+	if (e->num == 404 || e->num == 405 || is_outage(e))
+		s->dir_at_ms = 0;
+	if (is_outage(e) && !a->setup && !a->once)
+		block_by(s, e);
+	if (e->kind == ERR_PROBLEM && !a->setup &&
+	    problem_verdict((enum acme_problem)e->problem) == VERDICT_ACCOUNT)
+		session_stop(s, e);
+	ask_finish(a, NULL, e);
+}
+
+static void
+log_exchange(const struct ask *a, const struct http_reply *h, const char *error)
+{
+	log_debug("exchange", KV("ca", a->s->ca->name), KV("method", "POST"),
+	    KV("url", ask_url(a)), KN("status", http_status(h)),
+	    KN("ms", http_ms(h)), KV("error", error));
+}
+
+/*
+ * Every answer of the CA passes here, and only here: the nonce is kept, a
+ * problem document becomes a struct err, badNonce is repeated, and the caller
+ * sees either a reply or one error that says what the CA said.
+ */
+static void
+on_reply(void *arg, const struct http_reply *h, const struct err *net)
+{
+	struct ask *a = arg;
+	struct reply r = { 0 };
+	struct err e;
+
+	a->call = NULL;
+	if (net != NULL) {
+		e = *net;
+		ask_failed(a, &e);
+		return;
+	}
+	nonce_keep(a->s, h);
+	r.status = http_status(h);
+	r.body = http_body(h, &r.len);
+	r.location = http_header(h, "Location", 0);
+	if (r.location != NULL && !str_is_https_url(r.location))
+		r.location = NULL;
+	r.retry_after_s = reply_retry_after(http_header(h, "Retry-After", 0),
+	    http_header(h, "Date", 0), clock_now());
+	r.url = ask_url(a);
+	r.http = h;
+	if (r.status >= 200 && r.status < 300) {
+		log_exchange(a, h, "");
+		a->s->failures = 0;
+		ask_finish(a, &r, NULL);
+		return;
+	}
+	(void)problem_decode(
+	    r.status, http_header(h, "Content-Type", 0), r.body, r.len, &e);
+	e.retry_after_s = r.retry_after_s;
+	log_exchange(a, h, e.what);
+	ask_failed(a, &e);
+}
+
+static void
+on_signed(void *arg, const struct keys_reply *k, const struct err *failed)
+{
+	struct ask *a = arg;
+	struct http_req req = {
+		.method = "POST",
+		.url = ask_url(a),
+		.body = k->data,
+		.body_len = k->len,
+		.content_type = "application/jose+json",
+		.accept = a->accept,
+		.ca_file = a->s->ca->ca_file,
+		.proxy = a->s->ca->proxy,
+		.http1 = a->s->ca->http1,
+		.max_body = ACME_BODY_MAX,
+	};
+	struct err e;
+
+	a->signing = NULL;
+	if (failed != NULL) {
+		e = *failed;
+		ask_finish(a, NULL, &e);
+		return;
+	}
+	a->call = http_start(a->s->env->http, &req, on_reply, a, &e);
+	if (a->call == NULL)
+		ask_finish(a, NULL, &e);
+}
+
+static void
+on_nonce(void *arg, const struct http_reply *h, const struct err *net)
+{
+	struct ask *a = arg;
+	struct err e;
+
+	a->call = NULL;
+	if (net != NULL) {
+		e = *net;
+		ask_failed(a, &e);
+		return;
+	}
+	nonce_keep(a->s, h);
+	if (a->s->n_nonces == 0) {
+		if (http_status(h) >= 400) {
+			(void)problem_decode(http_status(h), NULL, NULL, 0, &e);
+			e.retry_after_s =
+			    reply_retry_after(http_header(h, "Retry-After", 0),
+				http_header(h, "Date", 0), clock_now());
+		} else {
+			(void)err_set(
+			    &e, ERR_HTTP, 502, "no nonce in the reply");
+		}
+		(void)err_wrap(&e, "%s", a->s->dir.new_nonce);
+		ask_failed(a, &e);
+		return;
+	}
+	if (ask_send(a, &e) == -1)
+		ask_finish(a, NULL, &e);
+}
+
+static int
+fetch_nonce(struct ask *a, struct err *e)
+{
+	struct http_req req = {
+		.method = "HEAD",
+		.url = a->s->dir.new_nonce,
+		.ca_file = a->s->ca->ca_file,
+		.proxy = a->s->ca->proxy,
+		.http1 = a->s->ca->http1,
+	};
+
+	a->call = http_start(a->s->env->http, &req, on_nonce, a, e);
+	return a->call == NULL ? -1 : 0;
+}
+
+static int
+ask_send(struct ask *a, struct err *e)
+{
+	struct session *s = a->s;
+	struct keys_jws j = {
+		.key_id = s->doc.key_id,
+		.kid = a->jwk ? NULL : s->doc.url,
+		.url = ask_url(a),
+		.payload = a->payload,
+		.len = a->payload == NULL ? 0 : strlen(a->payload),
+	};
+
+	free(a->nonce);
+	a->nonce = nonce_take(s);
+	if (a->nonce == NULL)
+		return fetch_nonce(a, e);
+	j.nonce = a->nonce;
+	a->signing = keys_jws(s->env->keys, &j, on_signed, a, e);
+	return a->signing == NULL ? -1 : 0;
+}
+
+/* newOrders go one at a time: it is polite, and some CAs lock up otherwise. */
+static void
+on_next_order(void *arg)
+{
+	struct session *s = arg;
+	struct ask *a = TAILQ_FIRST(&s->ordering);
+	struct err e;
+
+	if (s->newest_order != NULL || a == NULL)
+		return;
+	TAILQ_REMOVE(&s->ordering, a, order_link);
+	a->queued_order = false;
+	s->newest_order = a;
+	if (ask_send(a, &e) == -1)
+		ask_finish(a, NULL, &e);
+}
+
+static bool
+directory_is_old(const struct session *s)
+{
+	return s->dir_at_ms == 0 || clock_mono_ms() - s->dir_at_ms > DIR_AGE_MS;
+}
+
+static int
+ask_start(struct ask *a, struct err *e)
+{
+	struct session *s = a->s;
+
+	if (!a->setup) {
+		if (s->state == SESSION_READY && directory_is_old(s))
+			s->state = SESSION_COLD;
+		if (s->state == SESSION_COLD) {
+			s->state = SESSION_PREPARING;
+			if (account_prepare(s, e) == -1) {
+				s->state = SESSION_COLD;
+				return -1;
+			}
+		}
+		a->started = false;
+		if (s->state != SESSION_READY)
+			return 0;
+	}
+	a->started = true;
+	if (a->url != NULL || s->newest_order == a)
+		return ask_send(a, e);
+	a->queued_order = true;
+	TAILQ_INSERT_TAIL(&s->ordering, a, order_link);
+	loop_timer_set(s->next_order, 0);
+	return 0;
+}
+
+/* An ask that has waited for the session to be ready; NULL: none. */
+static struct ask *
+first_waiting(struct session *s)
+{
+	struct ask *a;
+
+	TAILQ_FOREACH (a, &s->asks, link)
+		if (!a->started && !a->setup &&
+		    (a->pause == NULL || !loop_timer_pending(a->pause)))
+			return a;
+	return NULL;
+}
+
+void
+session_prepared(struct session *s, const struct err *failed)
+{
+	struct ask *a;
+	struct err e;
+
+	if (failed != NULL) {
+		s->state = SESSION_COLD;
+		if (s->blocked_until == 0)
+			block_by(s, failed);
+	} else {
+		s->state = SESSION_READY;
+		s->failures = 0;
+	}
+	/* A callback may start asks and drop others: from the top each time. */
+	while ((a = first_waiting(s)) != NULL) {
+		if (failed != NULL) {
+			e = *failed;
+			ask_finish(a, NULL, &e);
+		} else if (ask_start(a, &e) == -1) {
+			ask_finish(a, NULL, &e);
+		} else if (!a->started) {
+			return; /* the session is not ready after all */
+		}
+	}
+}
+
+/* Account-level refusal: nobody asks until a person acts (protocol D7, D10). */
+void
+session_stop(struct session *s, const struct err *e)
+{
+	session_block(s, INT64_MAX, e->what);
+}
+
+static char *
+dup_or_null(const char *text, bool *failed)
+{
+	char *copy = text == NULL ? NULL : strdup(text);
+
+	if (text != NULL && copy == NULL)
+		*failed = true;
+	return copy;
+}
+
+static struct ask *
+ask_new(struct session *s, const struct ask_spec *spec, ask_done *done,
+    void *arg, struct err *e)
+{
+	struct ask *a = calloc(1, sizeof(*a));
+	bool failed = a == NULL;
+
+	if (failed) {
+		(void)err_nomem(e, "request");
+		return NULL;
+	}
+	a->s = s;
+	a->done = done;
+	a->arg = arg;
+	a->once = spec->once;
+	a->url = dup_or_null(spec->url, &failed);
+	a->payload = dup_or_null(spec->payload, &failed);
+	a->accept = dup_or_null(spec->accept, &failed);
+	TAILQ_INSERT_TAIL(&s->asks, a, link);
+	if (failed) {
+		ask_free(a);
+		(void)err_nomem(e, "request");
+		return NULL;
+	}
+	return a;
+}
+
+struct ask *
+session_ask(struct session *s, const struct ask_spec *spec, ask_done *done,
+    void *arg, struct err *e)
+{
+	struct ask *a = ask_new(s, spec, done, arg, e);
+
+	if (a == NULL)
+		return NULL;
+	if (ask_start(a, e) == -1) {
+		ask_free(a);
+		return NULL;
+	}
+	return a;
+}
+
+struct ask *
+session_ask_setup(struct session *s, const struct ask_spec *spec, bool jwk,
+    ask_done *done, void *arg, struct err *e)
+{
+	struct ask *a = ask_new(s, spec, done, arg, e);
+
+	if (a == NULL)
+		return NULL;
+	a->setup = true;
+	a->jwk = jwk;
+	if (ask_start(a, e) == -1) {
+		ask_free(a);
+		return NULL;
+	}
+	return a;
+}
+
+struct session *
+session_new(const struct session_env *env, uint32_t ca, struct err *e)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (s == NULL) {
+		(void)err_nomem(e, "session");
+		return NULL;
+	}
+	s->env = env;
+	s->ca = &env->conf->cas[ca];
+	s->index = ca;
+	s->pace_ms[PACE_AUTHZ] = s->pace_ms[PACE_ORDER] = 300;
+	TAILQ_INIT(&s->asks);
+	TAILQ_INIT(&s->ordering);
+	LIST_INIT(&s->failed);
+	TAILQ_INIT(&s->saves);
+	s->retry = loop_timer_new(env->loop, on_retry, s, e);
+	s->next_order = loop_timer_new(env->loop, on_next_order, s, e);
+	if (s->retry == NULL || s->next_order == NULL) {
+		session_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+void
+session_free(struct session *s)
+{
+	struct ask *a;
+	struct failed *f;
+
+	if (s == NULL)
+		return;
+	account_cancel(s);
+	while ((a = TAILQ_FIRST(&s->asks)) != NULL)
+		ask_free(a);
+	while ((f = LIST_FIRST(&s->failed)) != NULL) {
+		LIST_REMOVE(f, link);
+		free(f);
+	}
+	nonces_drop(s);
+	account_doc_clear(&s->doc);
+	loop_timer_free(s->retry);
+	loop_timer_free(s->next_order);
+	pool_free(s->dir_pool);
+	free(s->why);
+	free(s);
+}
+
+const struct conf_ca *
+session_ca(const struct session *s)
+{
+	return s->ca;
+}
+
+const char *
+session_account_url(const struct session *s)
+{
+	return s->doc.url;
+}
+
+const char *
+session_thumbprint(const struct session *s)
+{
+	return s->doc.thumbprint;
+}
+
+const struct directory *
+session_directory(const struct session *s)
+{
+	return s->dir_pool == NULL ? NULL : &s->dir;
+}
+
+static struct failed *
+failed_find(const struct session *s, const char *ident)
+{
+	struct failed *f;
+
+	LIST_FOREACH (f, &s->failed, link)
+		if (strcmp(f->ident, ident) == 0)
+			return f;
+	return NULL;
+}
+
+void
+session_validation_failed(struct session *s, const char *ident)
+{
+	struct failed *f = failed_find(s, ident);
+	size_t len = strlen(ident);
+	struct err e;
+
+	if (f == NULL) {
+		f = calloc(1, sizeof(*f) + len + 1);
+		if (f == NULL)
+			return; /* the certificate's own back-off still holds */
+		memcpy(f->ident, ident, len + 1);
+		LIST_INSERT_HEAD(&s->failed, f, link);
+	}
+	memmove(f->at + 1, f->at, sizeof(f->at) - sizeof(f->at[0]));
+	f->at[0] = clock_now();
+	if (account_save(s, NULL, NULL, &e) == -1)
+		log_error("account state not saved", KV("ca", s->ca->name),
+		    KV("error", e.what));
+}
+
+int64_t
+session_validation_when(
+    const struct session *s, const char *const *idents, uint32_t n)
+{
+	int64_t when = 0, oldest;
+	const struct failed *f;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		f = failed_find(s, idents[i]);
+		if (f == NULL)
+			continue;
+		oldest = f->at[FAILED_HOUR_MAX - 1];
+		if (oldest != 0 && oldest + HOUR > when)
+			when = oldest + HOUR;
+	}
+	return when > clock_now() ? when : 0;
+}
+
+int64_t
+session_pace_ms(const struct session *s, enum pace p)
+{
+	return s->pace_ms[p];
+}
+
+/* Meets at the time by which about half of the first polls find it done. */
+void
+session_pace_learn(struct session *s, enum pace p, bool done_at_first_poll)
+{
+	int64_t *ms = &s->pace_ms[p];
+
+	*ms = done_at_first_poll ? *ms * 4 / 5 : *ms * 5 / 4 + 1;
+	if (*ms < PACE_MIN_MS)
+		*ms = PACE_MIN_MS;
+	if (*ms > PACE_MAX_MS)
+		*ms = PACE_MAX_MS;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: ISC */
+/* What session.c (asking) and account.c (getting ready to ask) share. */
+#pragma once
+
+#include <sys/queue.h>
+
+#include "daemon/engine/session.h"
+#include "lib/base/pool.h"
+#include "lib/crypto/key.h"
+
+#define NONCES_MAX      16
+#define NONCE_AGE_MS    (120 * INT64_C(1000))
+#define RESENDS_MAX     8 /* badNonce, per request */
+#define TRIES_MAX       3 /* lost or 5xx, per request */
+#define FAILED_HOUR_MAX 3 /* validations per identifier and hour */
+
+struct nonce {
+	char *value;
+	int64_t at_ms;
+};
+
+/* What is kept of an account: "accounts/<ca>" in the store. */
+struct account_doc {
+	char *key_id, *thumbprint;
+	char *url;
+	char *email;   /* as the CA has it; NULL: none */
+	char *eab_kid; /* used at registration */
+	uint64_t rev;
+};
+
+struct failed { /* validations of one identifier */
+	LIST_ENTRY(failed) link;
+	int64_t at[FAILED_HOUR_MAX]; /* the latest ones, newest first */
+	char ident[];
+};
+LIST_HEAD(failed_list, failed);
+
+enum session_state {
+	SESSION_COLD,      /* not ready, nobody is making it so */
+	SESSION_PREPARING, /* account.c is at work */
+	SESSION_READY,
+};
+
+TAILQ_HEAD(ask_list, ask);
+struct account_write;
+TAILQ_HEAD(account_writes, account_write);
+
+struct session {
+	const struct session_env *env;
+	const struct conf_ca *ca;
+	uint32_t index;
+	enum session_state state;
+
+	struct pool *dir_pool;
+	struct directory dir;
+	int64_t dir_at_ms; /* monotonic; 0: none */
+
+	struct nonce nonces[NONCES_MAX];
+	unsigned n_nonces;
+
+	struct account_doc doc;
+	bool key_is_old; /* the key was on disk: the CA may know it */
+	int64_t reregistered_at;
+	struct failed_list failed;
+
+	struct ask_list asks;     /* all that live */
+	struct ask_list ordering; /* newOrders that wait for the one before */
+	struct ask *newest_order; /* the newOrder that is under way */
+	struct loop_timer *next_order;
+
+	/* preparing */
+	struct http_call *dir_call;
+	struct keys_op *key_op;
+	struct store_op *load_op;
+	struct account_writes saves;
+	struct ask *account_ask;
+	bool tried_existing, key_checked, contact_tried;
+
+	/* after a failure that concerns the CA or the account as a whole */
+	int64_t blocked_until; /* 0: not; INT64_MAX: until a person acts */
+	unsigned failures;
+	char *why;
+	struct loop_timer *retry;
+
+	int64_t pace_ms[PACE__COUNT];
+};
+
+/* Account-level refusal: nobody asks until a person acts (protocol D7, D10). */
+void session_stop(struct session *, const struct err *);
+
+/* Start preparing; ends in session_prepared() from the loop.  -1: it cannot
+ * even start. */
+int account_prepare(struct session *, struct err *);
+void account_cancel(struct session *);
+
+/* account.c to session.c: err NULL means ready. */
+void session_prepared(struct session *, const struct err *);
+
+/* Ask outside of the gate, for account.c: jwk means sign with the key itself.
+ */
+struct ask *session_ask_setup(struct session *, const struct ask_spec *,
+    bool jwk, ask_done *, void *arg, struct err *);
+
+/* Write the account's state; done may be NULL. */
+int account_save(struct session *, store_done *, void *arg, struct err *);
+int account_decode_doc(struct session *, const char *, size_t, struct err *);
+void account_doc_clear(struct account_doc *);

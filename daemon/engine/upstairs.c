@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: ISC */
+/* Messages to and from the supervisor. */
+
+#include "daemon/engine/upstairs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/engine/calls.h"
+#include "lib/base/buf.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/fs.h"
+#include "lib/ipc/chan.h"
+
+struct upstairs {
+	struct chan *chan;
+	struct calls calls;
+	upstairs_start *start;
+	upstairs_gone *gone;
+	void *arg;
+};
+
+struct up_op {
+	struct call *call;
+	union {
+		upstairs_installed *installed;
+		upstairs_hooked *hooked;
+		upstairs_reloaded *reloaded;
+	} done;
+	void *arg;
+};
+
+static int on_start(void *, struct chan_msg *, struct err *);
+static int on_answer(void *, struct chan_msg *, struct err *);
+
+/* clang-format off */
+static const struct chan_rule rules[IPC__COUNT] = {
+	[IPC_START]     = { "start", sizeof(struct ipc_start), 0, CHAN_ONCE, on_start },
+	[IPC_INSTALLED] = { "installed", sizeof(struct ipc_installed), 0, 0, on_answer },
+	[IPC_HOOKED]    = { "hooked", sizeof(struct ipc_hooked), 0, 0, on_answer },
+	[IPC_RELOADED]  = { "reloaded", sizeof(struct ipc_reloaded), 0, 0, on_answer },
+};
+/* clang-format on */
+
+static int
+on_start(void *arg, struct chan_msg *m, struct err *e)
+{
+	const struct ipc_start *s = m->body;
+	struct upstairs *u = arg;
+
+	if (s->version != IPC_VERSION)
+		return err_set(e, ERR_PROTO, 0,
+		    "acmed and acmed-engine are of different versions");
+	u->start(u->arg, s);
+	return 0;
+}
+
+static int
+on_answer(void *arg, struct chan_msg *m, struct err *e)
+{
+	struct upstairs *u = arg;
+
+	return calls_answer(&u->calls, m->id, m->body, NULL, 0, e);
+}
+
+static void
+on_closed(void *arg, const struct err *why)
+{
+	struct upstairs *u = arg;
+
+	u->gone(u->arg, why);
+}
+
+struct upstairs *
+upstairs_new(struct loop *loop, int fd, upstairs_start *start,
+    upstairs_gone *gone, void *arg, struct err *e)
+{
+	struct upstairs *u = calloc(1, sizeof(*u));
+
+	if (u == NULL) {
+		(void)close(fd);
+		(void)err_nomem(e, "supervisor client");
+		return NULL;
+	}
+	calls_init(&u->calls);
+	u->start = start;
+	u->gone = gone;
+	u->arg = arg;
+	u->chan = chan_new(loop, fd, rules, on_closed, u, e);
+	if (u->chan == NULL) {
+		free(u);
+		return NULL;
+	}
+	return u;
+}
+
+void
+upstairs_free(struct upstairs *u)
+{
+	if (u == NULL)
+		return;
+	chan_free(u->chan);
+	calls_done(&u->calls);
+	free(u);
+}
+
+static struct up_op *
+op_new(struct upstairs *u, call_done *answered, void *arg, uint32_t *id,
+    struct err *e)
+{
+	AUTO(free) struct up_op *op = calloc(1, sizeof(*op));
+
+	if (op == NULL) {
+		(void)err_nomem(e, "a question to the supervisor");
+		return NULL;
+	}
+	op->arg = arg;
+	op->call = calls_add(&u->calls, answered, op, id, e);
+	return op->call == NULL ? NULL : take_ptr(op);
+}
+
+void
+up_cancel(struct up_op *op)
+{
+	if (op == NULL)
+		return;
+	call_cancel(op->call);
+	free(op);
+}
+
+static void
+installed(void *arg, const void *body, const void *tail, size_t len,
+    const struct err *failed)
+{
+	AUTO(free) struct up_op *op = arg;
+	const struct ipc_installed *r = body;
+	struct err e;
+
+	(void)tail;
+	(void)len;
+	if (failed != NULL) {
+		op->done.installed(op->arg, 0, failed);
+	} else if (r->ok != 0) {
+		op->done.installed(op->arg, r->version, NULL);
+	} else {
+		(void)err_set(&e, ERR_LIMIT, 0, "%.*s",
+		    (int)sizeof(r->error) - 1, r->error);
+		op->done.installed(op->arg, 0, &e);
+	}
+}
+
+struct up_op *
+upstairs_install(struct upstairs *u, const struct install *in,
+    upstairs_installed *done, void *arg, struct err *e)
+{
+	AUTO(close) int fd = -1;
+	struct ipc_install b = { .cert = in->cert,
+		.leaf_len = (uint32_t)in->leaf_len,
+		.chain_len = (uint32_t)in->chain_len };
+	struct up_op *op;
+	uint32_t id;
+
+	if (strlen(in->key_id) >= sizeof(b.key_id)) {
+		(void)err_set(e, ERR_PROTO, 0, "key id %s", in->key_id);
+		return NULL;
+	}
+	memcpy(b.key_id, in->key_id, strlen(in->key_id));
+	fd = fs_memfd("chain", in->pem, in->leaf_len + in->chain_len, e);
+	if (fd == -1)
+		return NULL;
+	op = op_new(u, installed, arg, &id, e);
+	if (op == NULL)
+		return NULL;
+	op->done.installed = done;
+	if (chan_send(u->chan, IPC_INSTALL, id, &b, sizeof(b), NULL, 0, fd,
+		e) == -1) {
+		up_cancel(op);
+		return NULL;
+	}
+	return op;
+}
+
+static void
+hooked(void *arg, const void *body, const void *tail, size_t len,
+    const struct err *failed)
+{
+	AUTO(free) struct up_op *op = arg;
+	struct ipc_hooked none = { .ok = 0, .error = "supervisor gone" };
+
+	(void)tail;
+	(void)len;
+	op->done.hooked(op->arg, failed == NULL ? body : &none);
+}
+
+struct up_op *
+upstairs_hook(struct upstairs *u, const uint32_t *certs, size_t n,
+    upstairs_hooked *done, void *arg, struct err *e)
+{
+	struct up_op *op;
+	uint32_t id;
+	size_t i;
+
+	op = op_new(u, hooked, arg, &id, e);
+	if (op == NULL)
+		return NULL;
+	op->done.hooked = done;
+	for (i = 0; i < n; i++) {
+		struct ipc_hook b = { .cert = certs[i], .more = i + 1 < n };
+
+		if (chan_send(u->chan, IPC_HOOK, id, &b, sizeof(b), NULL, 0, -1,
+			e) == -1) {
+			up_cancel(op);
+			return NULL;
+		}
+	}
+	return op;
+}
+
+static void
+reloaded(void *arg, const void *body, const void *tail, size_t len,
+    const struct err *failed)
+{
+	AUTO(free) struct up_op *op = arg;
+	const struct ipc_reloaded *r = body;
+
+	(void)tail;
+	(void)len;
+	if (failed != NULL || !CHAN_TEXT_OK(r->text))
+		op->done.reloaded(op->arg, false, "supervisor gone");
+	else
+		op->done.reloaded(op->arg, r->ok != 0, r->text);
+}
+
+struct up_op *
+upstairs_reload(
+    struct upstairs *u, upstairs_reloaded *done, void *arg, struct err *e)
+{
+	struct ipc_empty b = { 0 };
+	struct up_op *op;
+	uint32_t id;
+
+	op = op_new(u, reloaded, arg, &id, e);
+	if (op == NULL)
+		return NULL;
+	op->done.reloaded = done;
+	if (chan_send(u->chan, IPC_RELOAD, id, &b, sizeof(b), NULL, 0, -1, e) ==
+	    -1) {
+		up_cancel(op);
+		return NULL;
+	}
+	return op;
+}
+
+int
+upstairs_ready(struct upstairs *u, struct err *e)
+{
+	struct ipc_empty b = { 0 };
+
+	return chan_send(u->chan, IPC_READY, 0, &b, sizeof(b), NULL, 0, -1, e);
+}
+
+/* The next two may be lost when the channel is full: the supervisor then does
+ * not read, and has worse to worry about. */
+void
+upstairs_alive(struct upstairs *u)
+{
+	struct ipc_empty b = { 0 };
+
+	(void)chan_send(
+	    u->chan, IPC_ALIVE, 0, &b, sizeof(b), NULL, 0, -1, NULL);
+}
+
+void
+upstairs_status(struct upstairs *u, const struct ipc_status *s)
+{
+	(void)chan_send(
+	    u->chan, IPC_STATUS, 0, s, sizeof(*s), NULL, 0, -1, NULL);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The engine's side of the supervisor: install a certificate, run a reload
+ * command, read the configuration again.  By index only.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/err.h"
+#include "lib/io/loop.h"
+#include "lib/ipc/ipc.h"
+
+struct upstairs;
+
+/* The supervisor's first message; gone: it is not there any more. */
+typedef void upstairs_start(void *arg, const struct ipc_start *);
+typedef void upstairs_gone(void *arg, const struct err *);
+
+typedef void upstairs_installed(
+    void *arg, uint32_t version, const struct err *);
+typedef void upstairs_hooked(void *arg, const struct ipc_hooked *);
+typedef void upstairs_reloaded(void *arg, bool ok, const char *text);
+
+struct upstairs *upstairs_new(struct loop *, int fd, upstairs_start *,
+    upstairs_gone *, void *arg, struct err *);
+void upstairs_free(struct upstairs *);
+
+struct install {
+	uint32_t cert;
+	const char *key_id;
+	const char *pem; /* leaf, then chain */
+	size_t leaf_len, chain_len;
+};
+struct up_op *upstairs_install(struct upstairs *, const struct install *,
+    upstairs_installed *, void *arg, struct err *);
+
+/* Run the command that these n (1 to IPC_HOOK_BATCH) certificates share. */
+struct up_op *upstairs_hook(struct upstairs *, const uint32_t *certs, size_t n,
+    upstairs_hooked *, void *arg, struct err *);
+struct up_op *upstairs_reload(
+    struct upstairs *, upstairs_reloaded *, void *arg, struct err *);
+void up_cancel(struct up_op *); /* NULL is fine */
+
+/* One way: we are ready, well, and this is how things stand. */
+int upstairs_ready(struct upstairs *, struct err *);
+void upstairs_alive(struct upstairs *);
+void upstairs_status(struct upstairs *, const struct ipc_status *);

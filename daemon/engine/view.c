@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: ISC */
+/* Certificates, CAs and the whole, as people's programs want to read them. */
+
+#include "daemon/engine/view.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/engine/schedule.h"
+#include "lib/acme/problem.h"
+#include "lib/base/clock.h"
+#include "lib/crypto/key.h"
+
+#define URN_MAX 96
+
+static const char *const health_names[] = {
+	[HEALTH_OK] = "ok",
+	[HEALTH_WAITING] = "waiting",
+	[HEALTH_WARN] = "warning",
+	[HEALTH_BAD] = "bad",
+};
+
+static void
+set_time(struct json *o, const char *key, int64_t t)
+{
+	char text[CLOCK_RFC3339_MAX];
+
+	if (t == 0)
+		return;
+	clock_format(t, text);
+	json_set_str(o, key, text);
+}
+
+static const char *
+state(const struct cert *c)
+{
+	if (c->issue != NULL)
+		return c->have.version == 0 ? "issuing" : "renewing";
+	if (c->ready.pos != 0)
+		return "queued";
+	if (c->have.version == 0)
+		return "none";
+	return c->have.not_after <= clock_now() ? "expired" : "valid";
+}
+
+static const char *
+hint_of(const struct trouble *t)
+{
+	struct err e;
+	char urn[URN_MAX];
+
+	(void)err_set(&e, ERR_PROBLEM, 0, "%s", t->text);
+	(void)snprintf(urn, sizeof(urn), "urn:ietf:params:acme:error:%s",
+	    t->type == NULL ? "" : t->type);
+	e.problem = problem_from_type(urn);
+	return e.problem == PROBLEM_UNKNOWN ? NULL : problem_hint_for(&e);
+}
+
+static void
+set_trouble(struct json *o, const char *key, const struct trouble *t)
+{
+	size_t len;
+	const char *url;
+	struct json *to;
+	char action[ERR_WHAT_MAX];
+
+	if (t->text == NULL)
+		return;
+	to = json_set_object(o, key);
+	json_set_str(to, "text", t->text);
+	json_set_str(to, "type", t->type);
+	json_set_int(to, "failures", t->failures);
+	json_set_bool(to, "operator", t->operator);
+	set_time(to, "since", t->at);
+	set_time(to, "next", t->next);
+	url = t->operator? problem_url(t->text, &len) : NULL;
+	if (url != NULL && (size_t)snprintf(action, sizeof(action), "%.*s",
+			       (int)len, url) < sizeof(action))
+		json_set_str(to, "url", action);
+	json_set_str(to, "hint", hint_of(t));
+}
+
+/* What acmed will do next about it, and when. */
+static void
+set_next(const struct engine *en, const struct cert *c, struct json *o)
+{
+	const struct session *s = en->cas[c->conf->ca].session;
+	const char *what = "renew";
+	int64_t at = renew_next(en, c);
+
+	if (c->issue != NULL) {
+		json_set_str(o, "step", issue_step_name(c->issue));
+		return;
+	}
+	if (c->ready.pos != 0) {
+		at = session_blocked(s, NULL);
+		what = at == INT64_MAX ? "wait for you"
+		       : at != 0       ? "wait for the CA"
+				       : "wait for a place";
+		if (at == INT64_MAX)
+			at = 0;
+	} else if (c->issue_trouble.next != 0) {
+		what = "try again";
+	}
+	if (c->deploy == DEPLOY_RELOAD && c->deploy_trouble.next != 0) {
+		what = "run the reload command again";
+		at = c->deploy_trouble.next;
+	}
+	json_set_str(o, "next", what);
+	set_time(o, "next_at", at);
+}
+
+static void
+brief(const struct engine *en, const struct cert *c, struct json *o)
+{
+	const struct issued *h = &c->have;
+
+	json_set_str(o, "name", c->conf->name);
+	json_set_str(o, "health", health_names[cert_health(en, c)]);
+	json_set_str(o, "state", state(c));
+	json_set_str(o, "ca", session_ca(en->cas[c->conf->ca].session)->name);
+	set_time(o, "not_after", h->not_after);
+	if (h->version != 0)
+		json_set_int(o, "left_permille",
+		    schedule_left(h->not_before, h->not_after, clock_now()));
+	json_set_str(o, "deploy",
+	    c->deploy == DEPLOY_DONE     ? "done"
+	    : c->deploy == DEPLOY_RELOAD ? "reload due"
+					 : "none");
+	set_next(en, c, o);
+	set_trouble(o, "trouble", &c->issue_trouble);
+	set_trouble(o, "deploy_trouble", &c->deploy_trouble);
+}
+
+static void
+view_ca(const struct ca_queue *q, struct json *o)
+{
+	const struct directory *d = session_directory(q->session);
+	const struct conf_ca *ca = session_ca(q->session);
+	const char *why;
+	int64_t until = session_blocked(q->session, &why);
+
+	json_set_str(o, "name", ca->name);
+	json_set_str(o, "directory", ca->directory);
+	json_set_str(o, "account", session_account_url(q->session));
+	json_set_str(o, "thumbprint", session_thumbprint(q->session));
+	if (d != NULL) {
+		json_set_str(o, "terms_of_service", d->terms);
+		json_set_str(o, "website", d->website);
+	}
+	json_set_int(o, "active", q->active);
+	json_set_int(o, "queued", (int64_t)q->ready.n);
+	json_set_bool(o, "stopped", until == INT64_MAX);
+	if (until != 0) {
+		json_set_str(o, "trouble", why);
+		if (until != INT64_MAX)
+			set_time(o, "next_at", until);
+	}
+}
+
+/* Those that need somebody first, then those that end first. */
+static int
+by_need(const void *a, const void *b)
+{
+	const struct cert *const *x = a, *const *y = b;
+	int hx = (int)(*x)->shown_health, hy = (int)(*y)->shown_health;
+
+	if (hx != hy)
+		return hx > hy ? -1 : 1;
+	if ((*x)->have.not_after != (*y)->have.not_after)
+		return (*x)->have.not_after < (*y)->have.not_after ? -1 : 1;
+	return strcmp((*x)->conf->name, (*y)->conf->name);
+}
+
+static bool
+list(const struct engine *en, uint32_t limit, struct json *o)
+{
+	struct cert **order = calloc(en->certs.n + 1, sizeof(*order));
+	struct json *certs = json_set_array(o, "certificates");
+	bool healthy = true;
+	uint32_t i;
+
+	if (order == NULL)
+		return false;
+	for (i = 0; i < en->certs.n; i++) {
+		order[i] = &en->certs.all[i];
+		order[i]->shown_health =
+		    (unsigned char)cert_health(en, order[i]);
+		healthy = healthy && order[i]->shown_health != HEALTH_BAD;
+	}
+	qsort(order, en->certs.n, sizeof(*order), by_need);
+	for (i = 0; i < en->certs.n && i < limit; i++)
+		brief(en, order[i], json_push_object(certs));
+	if (i < en->certs.n)
+		json_set_int(o, "not_shown", en->certs.n - i);
+	free(order);
+	return healthy;
+}
+
+struct json *
+view_status(const struct engine *en, uint32_t limit)
+{
+	struct json *root = json_object(), *counts, *cas;
+	struct responder_stats rs;
+	struct ipc_status s;
+	uint32_t i;
+
+	renew_count(en, &s);
+	json_set_str(root, "version", ACMED_VERSION);
+	json_set_str(root, "config", en->conf->file);
+	set_time(root, "now", clock_now());
+	set_time(root, "started", en->started_at / 1000);
+	json_set_bool(root, "clock_right", !en->clock_bad);
+	counts = json_set_object(root, "counts");
+	json_set_int(counts, "certificates", s.total);
+	json_set_int(counts, "valid", s.valid);
+	json_set_int(counts, "busy", s.busy);
+	json_set_int(counts, "failing", s.failing);
+	json_set_bool(root, "healthy", list(en, limit, root) && !en->clock_bad);
+	cas = json_set_array(root, "cas");
+	for (i = 0; i < en->conf->n_cas; i++)
+		if (en->cas[i].session != NULL)
+			view_ca(&en->cas[i], json_push_object(cas));
+	if (en->responder != NULL) {
+		responder_stats(en->responder, &rs);
+		counts = json_set_object(root, "http");
+		json_set_int(counts, "open", rs.open);
+		json_set_int(counts, "requests", (int64_t)rs.requests);
+		json_set_int(
+		    counts, "challenges_answered", (int64_t)rs.answered);
+		json_set_int(counts, "evicted", (int64_t)rs.evicted);
+	}
+	return root;
+}
+
+struct json *
+view_cert(const struct engine *en, const struct cert *c)
+{
+	const struct issued *h = &c->have;
+	struct json *o = json_object(), *names, *argv;
+	AUTO(buf_done) struct buf dir = BUF_INIT(4096);
+	uint32_t i;
+
+	brief(en, c, o);
+	names = json_set_array(o, "names");
+	for (i = 0; i < c->conf->n_idents; i++)
+		json_push_str(names, c->conf->idents[i]);
+	json_set_str(o, "key_type", key_type_name((enum key_type)c->conf->key));
+	json_set_str(o, "order", c->order_url);
+	json_set_int(o, "line", c->conf->line);
+	if (c->conf->reload != CONF_NONE) {
+		const char *const *a = en->conf->commands[c->conf->reload].argv;
+
+		argv = json_set_array(o, "reload");
+		for (; *a != NULL; a++)
+			json_push_str(argv, *a);
+	}
+	if (h->version == 0)
+		return o;
+	json_set_str(o, "issuer", h->issuer);
+	json_set_str(o, "issued_by", h->ca);
+	json_set_str(o, "serial", h->serial);
+	json_set_str(o, "key_id", h->key_id);
+	json_set_str(o, "ari_id", h->ari_id);
+	set_time(o, "not_before", h->not_before);
+	set_time(o, "installed_at", h->installed_at);
+	set_time(o, "renew_at", h->renew_at);
+	json_set_int(o, "version", h->version);
+	json_set_bool(o, "config_changed", h->made_for != c->wants);
+	buf_printf(&dir, "%s/live/%s", en->conf->state_dir, c->conf->name);
+	json_set_str(o, "dir", buf_str(&dir));
+	return o;
+}

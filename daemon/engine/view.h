@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: ISC */
+/* What the control interface shows, as JSON: the caller frees. */
+#pragma once
+
+#include "daemon/engine/engine.h"
+#include "lib/io/json.h"
+
+#define VIEW_LIMIT 200u
+
+/* The whole: verdict, counts, CAs, and up to limit certificates, those that
+ * need somebody first. */
+struct json *view_status(const struct engine *, uint32_t limit);
+
+/* All that is known of one certificate. */
+struct json *view_cert(const struct engine *, const struct cert *);
