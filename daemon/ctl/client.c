@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: ISC */
+/* Asking the daemon, once or for as long as something goes on. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/ctl/ctl.h"
+#include "lib/base/buf.h"
+#include "lib/base/cleanup.h"
+
+#define ANSWER_MAX (128u << 20)
+#define LINE_LEN   65536
+#define HOST       "http://acmed"
+
+struct asking {
+	struct ctl *ctl;
+	int status;
+	struct json *root;
+	struct err *e;
+	bool failed;
+};
+
+static int
+cannot(const struct ctl *ctl, const struct err *why, struct err *e)
+{
+	if (access(ctl->socket, F_OK) == -1)
+		return err_set(e, ERR_NET, 0,
+		    "acmed is not running: there is no %s (look at "
+		    "\"systemctl status acmed\", or name its socket with -s)",
+		    ctl->socket);
+	if (access(ctl->socket, W_OK) == -1)
+		return err_set(e, ERR_NET, 0,
+		    "you may not use %s: be root, or in the control group of "
+		    "acmed.yaml",
+		    ctl->socket);
+	return err_set(e, ERR_NET, 0, "acmed does not answer on %s: %s",
+	    ctl->socket, why->what);
+}
+
+static void
+answered(void *arg, const struct http_reply *r, const struct err *failed)
+{
+	struct asking *a = arg;
+	const char *body;
+	size_t len;
+
+	loop_stop(a->ctl->loop);
+	if (failed != NULL) {
+		a->failed = true;
+		(void)cannot(a->ctl, failed, a->e);
+		return;
+	}
+	body = http_body(r, &len);
+	a->status = http_status(r);
+	a->root = json_parse(body, len, a->e);
+	a->failed = a->root == NULL;
+}
+
+int
+ctl_ask(struct ctl *ctl, const char *method, const char *path, int *status,
+    struct json **root, struct err *e)
+{
+	AUTO(buf_done) struct buf url = BUF_INIT(4096);
+	struct asking a = { .ctl = ctl, .e = e };
+	struct http_req req = { .method = method,
+		.unix_socket = ctl->socket,
+		.max_body = ANSWER_MAX };
+
+	buf_printf(&url, HOST "%s", path);
+	req.url = buf_str(&url);
+	if (http_start(ctl->http, &req, answered, &a, e) == NULL)
+		return -1;
+	if (loop_run(ctl->loop, e) == -1 || a.failed)
+		return -1;
+	*status = a.status;
+	*root = a.root;
+	return 0;
+}
+
+struct follow {
+	struct ctl *ctl;
+	const char *name;
+	bool reloads, begun, over;
+	int (*begin)(struct ctl *, const char *);
+	struct buf line;
+	int exit_status;
+};
+
+/* How each thing that can happen last ends the wait; -1: it goes on. */
+static int
+verdict(const struct follow *f, const char *event)
+{
+	static const struct {
+		const char *event;
+		int status;
+	} ends[] = {
+		{ "certificate not issued", EXIT_PERSON },
+		{ "issuing has to wait", EXIT_PERSON },
+		{ "reload failed", EXIT_PERSON },
+		{ "reloaded", EXIT_WELL },
+	};
+	size_t i;
+
+	if (strcmp(event, "certificate installed") == 0 && !f->reloads)
+		return EXIT_WELL;
+	for (i = 0; i < NELEM(ends); i++)
+		if (strcmp(event, ends[i].event) == 0)
+			return ends[i].status;
+	return -1;
+}
+
+static void
+follow_line(struct follow *f)
+{
+	AUTO(json_free)
+	struct json *o = json_parse(f->line.data, f->line.len, NULL);
+	const char *event = json_get_text(o, "event");
+	int end;
+
+	if (event == NULL || f->over)
+		return;
+	if (strcmp(event, "listening") == 0) {
+		f->begun = true;
+		loop_stop(f->ctl->loop);
+		return;
+	}
+	print_event(f->ctl, o);
+	end = verdict(f, event);
+	if (end == -1)
+		return;
+	f->exit_status = end;
+	f->over = true;
+	loop_stop(f->ctl->loop);
+}
+
+static void
+on_data(void *arg, const char *data, size_t len)
+{
+	struct follow *f = arg;
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		if (data[i] != '\n') {
+			buf_putc(&f->line, data[i]);
+			continue;
+		}
+		if (f->line.len != 0)
+			follow_line(f);
+		buf_reset(&f->line);
+	}
+}
+
+static void
+followed(void *arg, const struct http_reply *r, const struct err *failed)
+{
+	struct follow *f = arg;
+	struct err e;
+
+	(void)r;
+	if (failed != NULL)
+		(void)cannot(f->ctl, failed, &e);
+	if (!f->over)
+		fprintf(stderr, "acmectl: %s\n",
+		    failed != NULL ? e.what
+				   : "acmed stopped telling (it was restarted "
+				     "or reloaded): ask again");
+	loop_stop(f->ctl->loop);
+}
+
+int
+ctl_follow(struct ctl *ctl, const char *name, bool reloads,
+    int (*begin)(struct ctl *, const char *name))
+{
+	struct follow f = { .ctl = ctl,
+		.name = name,
+		.reloads = reloads,
+		.begin = begin,
+		.line = BUF_INIT(LINE_LEN),
+		.exit_status = EXIT_NO_ASK };
+	AUTO(buf_done) struct buf url = BUF_INIT(4096);
+	struct http_req req = { .method = "GET",
+		.unix_socket = ctl->socket,
+		.stream = true,
+		.on_data = on_data };
+	struct err e;
+	int r;
+
+	buf_printf(&url, HOST "/v1/events?cert=%s", name);
+	req.url = buf_str(&url);
+	if (http_start(ctl->http, &req, followed, &f, &e) == NULL) {
+		fprintf(stderr, "acmectl: %s\n", e.what);
+		return EXIT_NO_ASK;
+	}
+	if (loop_run(ctl->loop, &e) == 0 && f.begun) {
+		r = begin(ctl, name);
+		if (r != EXIT_WELL)
+			f.exit_status = r;
+		else if (!f.over && loop_run(ctl->loop, &e) == -1)
+			fprintf(stderr, "acmectl: %s\n", e.what);
+	}
+	buf_done(&f.line);
+	return f.exit_status;
+}
