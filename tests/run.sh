@@ -1,0 +1,134 @@
+#!/bin/sh
+# SPDX-License-Identifier: ISC
+#
+# Everything that tests acmed, on a Debian machine, as root: installs what it
+# needs from the machine's own mirror, and ends in one line of counts.
+#
+#   sh tests/run.sh              all stages
+#   sh tests/run.sh unit e2e     these only
+set -u
+cd "$(dirname "$0")/.." || exit 1
+ROOT=$(pwd)
+. tests/lib/setup.sh
+
+STAGES='lint unit clang trixie docs e2e systemd demo'
+OUT=${ACMED_OUT:-$ROOT/build-tests}
+JOBS=$(nproc)
+passed=0 failed=0 skipped=0
+
+# count LOG: add the results that ctest or pytest, or a script's own closing
+# line, left in a log.
+count() {
+	c=$(awk '
+	/% tests passed, [0-9]+ tests failed out of [0-9]+/ {
+		f += $4; p += $NF - $4; seen = 1 }
+	/^[0-9]+% tests passed, .* out of/ { seen = 1 }
+	/\(Not Run\)|\*\*\*Skipped/ { s++; p-- }
+	/^(=+ )?([0-9]+ (passed|failed|skipped|xfailed|errors?|error|deselected|warnings?),? ?)+( in .*)?$/ {
+		for (i = 1; i < NF; i++) {
+			if ($(i + 1) ~ /^passed/) p += $i
+			if ($(i + 1) ~ /^xfailed/) s += $i
+			if ($(i + 1) ~ /^(failed|error)/) f += $i
+			if ($(i + 1) ~ /^skipped/) s += $i
+		}
+		seen = 1 }
+	END { if (seen) print p + 0, f + 0, s + 0 }' "$1")
+	printf '%s' "$c"
+}
+
+# stage NAME COMMAND...: run it, show its end when it fails, count.
+stage() {
+	name=$1
+	shift
+	log=$OUT/$name.log
+	began=$(date +%s)
+	printf '%-10s ' "$name"
+	"$@" >"$log" 2>&1
+	r=$?
+	took=$(($(date +%s) - began))
+	set -- $(count "$log")
+	if [ $r -eq 77 ]; then
+		skipped=$((skipped + 1))
+		printf 'skipped: %s (%s s)\n' "$(tail -n 1 "$log")" $took
+		return
+	fi
+	[ $# -eq 3 ] || set -- $((r == 0)) $((r != 0)) 0
+	[ $r -eq 0 ] || [ "$2" -gt 0 ] || set -- "$1" 1 "$3"
+	passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+	printf '%s passed, %s failed, %s skipped (%s s)\n' "$1" "$2" "$3" $took
+	grep -E '^SKIP|SKIPPED|\*\*\*Skipped|^XFAIL' "$log" | sed 's/^/    /'
+	if [ $r -ne 0 ]; then
+		printf '    the end of %s:\n' "$log"
+		tail -n 60 "$log" | sed 's/^/    | /'
+	fi
+}
+
+tests_in() {
+	(cd "$1" && shift && ctest -j "$JOBS" --output-on-failure "$@")
+}
+
+# gcc with sanitizers: unit, scenarios, torture.
+do_unit() {
+	build "$OUT/gcc" -DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Debug \
+	    -DACMED_WERROR=ON -DACMED_TESTS=ON \
+	    -DACMED_SANITIZE=address,undefined &&
+	    tests_in "$OUT/gcc"
+}
+
+# clang, warnings as errors, and a short run of every fuzz target.
+do_clang() {
+	build "$OUT/clang" -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Debug \
+	    -DACMED_WERROR=ON -DACMED_FUZZ=ON &&
+	    tests_in "$OUT/clang" -R '^fuzz/'
+}
+
+do_lint() {
+	cmake -S "$ROOT" -B "$OUT/lint" -G Ninja -DCMAKE_C_COMPILER=clang \
+	    -DCMAKE_EXPORT_COMPILE_COMMANDS=ON -DACMED_TESTS=ON &&
+	    sh tests/lint.sh "$OUT/lint"
+}
+
+do_trixie() {
+	sh tests/lib/trixie.sh "$ROOT"
+}
+
+# What the following stages use: as it is installed, optimised.
+release() {
+	[ -x "$OUT/release/acmed" ] && [ -n "${released:-}" ] && return 0
+	build "$OUT/release" -DCMAKE_C_COMPILER=gcc \
+	    -DCMAKE_BUILD_TYPE=RelWithDebInfo -DACMED_WERROR=ON \
+	    -DCMAKE_INSTALL_PREFIX=/usr && released=yes
+}
+
+do_docs() {
+	release && sh tests/docs.sh "$OUT/release"
+}
+
+do_e2e() {
+	release && sh tests/e2e/run.sh "$OUT/release"
+}
+
+do_systemd() {
+	release && sh tests/e2e/systemd.sh "$OUT/release"
+}
+
+do_demo() {
+	ACMED_BUILD=$OUT/demo sh tests/demo.sh
+}
+
+[ "$(id -u)" = 0 ] || die "run this as root: it installs packages, and tests with real users"
+need $BUILD_PACKAGES $DEMO_PACKAGES $TEST_PACKAGES
+users
+mkdir -p "$OUT" "$CACHE"
+chmod 755 "$OUT"
+newest_pebble >/dev/null
+began_all=$(date +%s)
+for s in ${*:-$STAGES}; do
+	case " $STAGES " in
+	*" $s "*) stage "$s" "do_$s" ;;
+	*) die "no such stage: $s (there are: $STAGES)" ;;
+	esac
+done
+printf '\nin %s s\n' $(($(date +%s) - began_all))
+printf '%s passed, %s failed, %s skipped\n' $passed $failed $skipped
+[ $failed -eq 0 ]
