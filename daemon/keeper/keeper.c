@@ -84,6 +84,8 @@ keeper_take(
 		    "acmed speaks version %u and acmed-keeper %u: "
 		    "they are from different builds",
 		    s->version, IPC_VERSION);
+	if (s->debug != 0)
+		log_init("keeper", LOG_L_DEBUG, k->conf->log.format);
 	if (s->n_secrets > IPC_SECRETS)
 		return err_set(e, ERR_PROTO, 0, "%u secrets", s->n_secrets);
 	for (i = 0; i < s->n_secrets; i++) {

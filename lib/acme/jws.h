@@ -23,8 +23,8 @@ struct jws_head {
  * Append {"protected","payload","signature"}.  payload of length 0 is
  * POST-as-GET (the empty string).
  */
-int jws_make(struct key *, const struct jws_head *, const void *payload,
-    size_t, struct buf *out, struct err *);
+int jws_make(struct key *, const struct jws_head *, const void *payload, size_t,
+    struct buf *out, struct err *);
 
 /* Append the EAB object: HMAC by mac_key over account's public JWK. alg is
  * 256, 384 or 512; kid printable ASCII without quote and backslash. */
@@ -32,5 +32,5 @@ int jws_eab(const struct key *account, const char *kid, const void *mac_key,
     size_t mac_len, int alg, const char *url, struct buf *out, struct err *);
 
 /* Append token "." thumbprint (RFC 8555 8.1). */
-void jws_key_authorization(const char *token, const char *thumbprint,
-    struct buf *out);
+void jws_key_authorization(
+    const char *token, const char *thumbprint, struct buf *out);

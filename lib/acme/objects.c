@@ -16,6 +16,8 @@
 #include "lib/base/str.h"
 #include "lib/io/json.h"
 
+#define QUOTED_MAX 120
+
 #define CAA_MAX      32
 #define NAME_LEN_MAX 253 /* of a CAA identity, a profile */
 #define INFO_MAX     200 /* of URLs that only people open */
@@ -85,7 +87,7 @@ keep_text(const char *text, size_t max, struct pool *pool, const char **out,
 static int
 refuse(const char *what, const char *why, const char *text, struct err *e)
 {
-	char quoted[121];
+	char quoted[QUOTED_MAX + 1];
 	size_t len = strnlen(text, sizeof(quoted) - 1);
 
 	memcpy(quoted, text, len);

@@ -19,14 +19,14 @@
 #define ACME_PROFILE_MAX 32
 
 struct directory {
-	const char *new_nonce, *new_account, *new_order; /* never NULL */
+	const char *new_nonce, *new_account, *new_order;     /* never NULL */
 	const char *revoke_cert, *key_change, *renewal_info; /* may be NULL */
 	const char *terms, *website;                         /* may be NULL */
 	bool eab_required;
 	const char **caa_identities, **profiles; /* NULL-terminated */
 };
-int directory_decode(const char *, size_t, struct pool *, struct directory *,
-    struct err *);
+int directory_decode(
+    const char *, size_t, struct pool *, struct directory *, struct err *);
 
 enum acme_status { /* of any object; which ones are possible depends on it */
 	ACME_UNKNOWN,
@@ -45,8 +45,8 @@ const char *acme_status_name(enum acme_status);
 struct account {
 	enum acme_status status;
 };
-int account_decode(const char *, size_t, struct pool *, struct account *,
-    struct err *);
+int account_decode(
+    const char *, size_t, struct pool *, struct account *, struct err *);
 
 struct ident { /* canonical, see str_ident() */
 	const char *value;
@@ -65,13 +65,13 @@ struct order {
 	bool has_error;
 	struct err error; /* when has_error */
 };
-int order_decode(const char *, size_t, struct pool *, struct order *,
-    struct err *);
+int order_decode(
+    const char *, size_t, struct pool *, struct order *, struct err *);
 
 /* Same identifiers as a set?  (RFC 8555 7.1.3: immutable, any order.) */
 bool order_is_for(const struct order *, const char *const *idents, size_t n);
 
-struct challenge { /* one of a type we know */
+struct challenge {               /* one of a type we know */
 	const char *url, *token; /* token passed str_is_token() */
 	enum acme_status status; /* pending processing valid invalid */
 	bool has_error;
@@ -84,12 +84,12 @@ struct authz {
 	struct ident ident;
 	bool wildcard;
 	struct challenge *http01; /* NULL: not offered */
-	const char *offered;      /* "dns-01, tls-alpn-01": for the error text */
-	bool has_error;           /* some challenge's error, whatever its type */
+	const char *offered; /* "dns-01, tls-alpn-01": for the error text */
+	bool has_error;      /* some challenge's error, whatever its type */
 	struct err error;
 };
-int authz_decode(const char *, size_t, struct pool *, struct authz *,
-    struct err *);
+int authz_decode(
+    const char *, size_t, struct pool *, struct authz *, struct err *);
 /* A challenge object on its own: the reply to answering one. */
-int challenge_decode(const char *, size_t, struct pool *, struct challenge *,
-    struct err *);
+int challenge_decode(
+    const char *, size_t, struct pool *, struct challenge *, struct err *);

@@ -16,7 +16,8 @@
  */
 int64_t reply_retry_after(const char *value, const char *date, int64_t now);
 
-/* base64url and 1 to 512 long: what we send back as a nonce (RFC 8555 6.5.1). */
+/* base64url and 1 to 512 long: what we send back as a nonce (RFC 8555 6.5.1).
+ */
 bool reply_nonce_ok(const char *);
 
 /* The media type alone, case and parameters aside: "application/pem-...". */

@@ -46,8 +46,8 @@ struct http_req {
 };
 
 /* err is NULL when a reply came, whatever its status. */
-typedef void http_done(void *arg, const struct http_reply *,
-    const struct err *);
+typedef void http_done(
+    void *arg, const struct http_reply *, const struct err *);
 
 /*
  * user_agent: sent on every request, copied.  From now on the process ignores
@@ -71,14 +71,14 @@ void http_cancel(struct http_call *);      /* NULL is fine */
 void http_close_idle(struct http *);
 
 /* The name and versions for User-Agent: "acmed/0.1.0 libcurl/7.88.1". */
-const char *http_agent(const char *version, const char *suffix, char *out,
-    size_t size);
+const char *http_agent(
+    const char *version, const char *suffix, char *out, size_t size);
 
 /* Valid inside done only. */
 int http_status(const struct http_reply *);
 const char *http_body(const struct http_reply *, size_t *len); /* NUL behind */
 /* The i-th header of that name (any case), or NULL. */
-const char *http_header(const struct http_reply *, const char *name,
-    unsigned i);
+const char *http_header(
+    const struct http_reply *, const char *name, unsigned i);
 const char *http_url(const struct http_reply *); /* after redirects */
 uint32_t http_ms(const struct http_reply *);     /* how long it took */

@@ -40,8 +40,8 @@ int json_opt_str(const struct json *, const char *key, size_t max,
     struct pool *, char **, struct err *); /* default NULL */
 int json_opt_int(const struct json *, const char *key, int64_t dflt, int64_t *,
     struct err *);
-int json_opt_bool(const struct json *, const char *key, bool dflt, bool *,
-    struct err *);
+int json_opt_bool(
+    const struct json *, const char *key, bool dflt, bool *, struct err *);
 
 /* A member of that type or NULL: for tolerant readers.  Borrowed. */
 const struct json *json_get_object(const struct json *, const char *key);
@@ -66,7 +66,8 @@ struct json *json_new_array(void);
 #define json_object() json_new_object()
 #define json_array()  json_new_array()
 
-void json_set_str(struct json *, const char *key, const char *); /* NULL: null */
+void json_set_str(
+    struct json *, const char *key, const char *); /* NULL: null */
 void json_set_int(struct json *, const char *key, int64_t);
 void json_set_bool(struct json *, const char *key, bool);
 void json_set_null(struct json *, const char *key);

@@ -35,8 +35,8 @@ void loop_stop(struct loop *);
 uint64_t loop_wakeups(const struct loop *); /* how often it had work to do */
 
 /* A timer runs once for each loop_timer_set(); setting again moves it. */
-struct loop_timer *loop_timer_new(struct loop *, loop_fn *, void *arg,
-    struct err *);
+struct loop_timer *loop_timer_new(
+    struct loop *, loop_fn *, void *arg, struct err *);
 void loop_timer_set(struct loop_timer *, int64_t delay_ms); /* 0: soon */
 void loop_timer_stop(struct loop_timer *);
 bool loop_timer_pending(const struct loop_timer *);
@@ -48,8 +48,8 @@ struct loop_fd *loop_fd_new(struct loop *, int fd, unsigned what, loop_fd_fn *,
 int loop_fd_want(struct loop_fd *, unsigned what);
 void loop_fd_free(struct loop_fd *); /* NULL is fine; does not close */
 
-struct loop_signal *loop_signal_new(struct loop *, int signo, loop_signal_fn *,
-    void *arg, struct err *);
+struct loop_signal *loop_signal_new(
+    struct loop *, int signo, loop_signal_fn *, void *arg, struct err *);
 void loop_signal_free(struct loop_signal *);
 
 /* The foreign base, for other files of this folder only. */

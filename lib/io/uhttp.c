@@ -31,6 +31,8 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/clock.h"
 
+#define SIZE_TEXT 24
+
 #define HEADERS_MAX  (16 << 10)
 #define BODY_MAX     (64 << 10)
 #define TIMEOUT_S    30
@@ -416,7 +418,7 @@ uhttp_answer(struct uhttp_req *r, int status, const char *type,
 {
 	struct evhttp_request *req = r->req;
 	struct evbuffer *body = evbuffer_new();
-	char size[24];
+	char size[SIZE_TEXT];
 
 	if (body == NULL || evbuffer_add(body, data, len) == -1) {
 		status = HTTP_SERVUNAVAIL;

@@ -21,7 +21,7 @@ enum ipc_fd {
 	IPC_FD_PEER,       /* channel between engine and keeper */
 	IPC_FD_STATE,      /* its folder: engine/ or keeper/ */
 	IPC_FD_FIRST,      /* engine: control socket, then :80 sockets;
-	                      keeper: EAB key files in order of START */
+			      keeper: EAB key files in order of START */
 };
 
 #define IPC_KEY_ID   65 /* hex SHA-256 and NUL */
@@ -31,6 +31,7 @@ enum ipc_fd {
 #define IPC_NONCE    513
 #define IPC_SECRETS  64
 #define IPC_OUTPUT   4097
+#define IPC_REPORT   8192
 #define IPC_PEM_MAX  (1u << 20) /* of an installed chain */
 #define IPC_TAIL_MAX (100u << 10)
 
@@ -67,7 +68,8 @@ struct ipc_start {
 	uint32_t n_secrets; /* keeper: EAB files */
 	uint32_t separated; /* 1: own user and root above; 0: one uid for all */
 	uint32_t control_gid; /* UINT32_MAX: none */
-	uint32_t alive_s; /* engine: say ALIVE this often; 0: never */
+	uint32_t debug;       /* acmed -v: whatever the configuration says */
+	uint32_t alive_s;     /* engine: say ALIVE this often; 0: never */
 	uint32_t ca_of_secret[IPC_SECRETS];
 };
 
@@ -110,7 +112,7 @@ struct ipc_hooked {
 
 struct ipc_reloaded {
 	uint32_t ok;
-	char text[8192]; /* every error of the file, or warnings */
+	char text[IPC_REPORT]; /* every error of the file, or warnings */
 };
 
 struct ipc_status { /* for systemd's STATUS= */

@@ -42,9 +42,9 @@ struct store_op {
 	struct files *files;
 	enum what what;
 	size_t kind;
-	uint64_t rev;     /* PUT: what it replaces */
-	bool soft;        /* PUT */
-	int fd;           /* PUT: the staged file */
+	uint64_t rev;           /* PUT: what it replaces */
+	bool soft;              /* PUT */
+	int fd;                 /* PUT: the staged file */
 	struct store_op **told; /* PUT, in a batch: cleared when it is freed */
 	struct buf data;  /* PUT: the value; LIST: names, each with its NUL */
 	size_t at;        /* LIST: the next name */
@@ -445,8 +445,7 @@ run_puts(struct files *f)
 	for (i = 0; i < b->n; i++)
 		b->ok[i] = put_stage(b->ops[i], &b->errs[i]) == 0;
 	for (i = 0; i < b->n; i++)
-		b->ok[i] =
-		    b->ok[i] && put_finish(b->ops[i], &b->errs[i]) == 0;
+		b->ok[i] = b->ok[i] && put_finish(b->ops[i], &b->errs[i]) == 0;
 	batch_sync_dirs(f, b);
 	/* A callback may cancel others of the batch, or free the store. */
 	for (i = 0; i < b->n; i++)

@@ -396,6 +396,80 @@ disk_full_leaves_the_old(void **state)
 	assert_int_equal(count(), 1);
 }
 
+/* Staged files are seen by nobody, and published or dropped whole. */
+static void
+stage_then_publish(void **state)
+{
+	struct err e;
+	int fd;
+
+	(void)state;
+	put("f", "old");
+	put(".f.new", "a leftover");
+	fd = fs_stage(dir, "f", "new", 3, 0640, &e);
+	assert_int_not_equal(fd, -1);
+	assert_holds("f", "old");
+	assert_int_equal(fs_stage_sync(fd, "f", &e), 0);
+	assert_int_equal(fcntl(fd, F_GETFD), -1); /* closed */
+	assert_holds("f", "old");
+	assert_int_equal(fs_stage_publish(dir, "f", &e), 0);
+	assert_holds("f", "new");
+	assert_mode("f", 0640);
+	assert_int_equal(count(), 1);
+}
+
+static void
+stage_then_drop(void **state)
+{
+	struct err e;
+	int fd;
+
+	(void)state;
+	fd = fs_stage(dir, "f", "new", 3, 0600, &e);
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(close(fd), 0);
+	fs_stage_drop(dir, "f");
+	fs_stage_drop(dir, "f");
+	assert_int_equal(count(), 0);
+	assert_int_equal(fs_stage_publish(dir, "f", &e), -1);
+	assert_int_equal(e.num, ENOENT);
+	assert_int_equal(fs_stage(dir, "a/b", "", 0, 0600, &e), -1);
+	assert_int_equal(e.num, EINVAL);
+	assert_int_equal(fs_stage_sync(-1, "f", &e), -1);
+	assert_int_equal(e.num, EBADF);
+}
+
+static void
+create_all_or_none(void **state)
+{
+	const struct fs_file files[] = {
+		{ "cert", "c", 1, 0644 },
+		{ "key", "k", 1, 0600 },
+		{ "chain", "", 0, 0644 },
+	};
+	struct err e;
+
+	(void)state;
+	assert_int_equal(fs_create_all(dir, files, 3, &e), 0);
+	assert_holds("cert", "c");
+	assert_holds("key", "k");
+	assert_holds("chain", "");
+	assert_mode("cert", 0644);
+	assert_mode("key", 0600);
+	assert_int_equal(count(), 3);
+
+	/* one is there: it stays, and the others go again */
+	assert_int_equal(unlinkat(dir, "cert", 0), 0);
+	assert_int_equal(unlinkat(dir, "chain", 0), 0);
+	assert_int_equal(fs_create_all(dir, files, 3, &e), -1);
+	assert_int_equal(e.kind, ERR_SYS);
+	assert_int_equal(e.num, EEXIST);
+	assert_string_equal(e.what, "create key: File exists");
+	assert_holds("key", "k");
+	assert_int_equal(count(), 1);
+	assert_int_equal(fs_create_all(dir, files, 0, &e), 0);
+}
+
 static void
 symlink_swaps(void **state)
 {
@@ -630,6 +704,9 @@ main(void)
 		T(replace_of_a_link),
 		T(replace_that_fails_leaves_the_old),
 		T(disk_full_leaves_the_old),
+		T(stage_then_publish),
+		T(stage_then_drop),
+		T(create_all_or_none),
 		T(symlink_swaps),
 		T(make_dir_makes_and_mends),
 		T(make_dir_wants_a_folder),

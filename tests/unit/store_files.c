@@ -130,7 +130,8 @@ put(struct fix *f, const char *key, const char *text, uint64_t rev)
 	struct err e;
 
 	assert_non_null(f->s->ops->put(f->s,
-	    &(struct store_put){ .key = key, .data = text, .len = strlen(text), .rev = rev },
+	    &(struct store_put){
+		.key = key, .data = text, .len = strlen(text), .rev = rev },
 	    on_done, &g, &e));
 	wait_for(f, &g);
 	return g;
@@ -205,10 +206,10 @@ test_keys(void **state)
 		assert_false(store_key_ok(bad[i]));
 		assert_null(f->s->ops->get(f->s, bad[i], on_done, &g, &e));
 		assert_int_equal(e.kind, ERR_PROTO);
-		assert_null(
-		    f->s->ops->put(f->s,
-	    &(struct store_put){ .key = bad[i], .data = "", .len = 0, .rev = 0 },
-	    on_done, &g, &e));
+		assert_null(f->s->ops->put(f->s,
+		    &(struct store_put){
+			.key = bad[i], .data = "", .len = 0, .rev = 0 },
+		    on_done, &g, &e));
 		assert_null(f->s->ops->drop(f->s, bad[i], on_done, &g, &e));
 		assert_int_equal(f->s->ops->set_aside(f->s, bad[i], &e), -1);
 	}
@@ -307,11 +308,17 @@ test_value_max(void **state)
 
 	memset(big, 'x', STORE_VALUE_MAX + 1);
 	assert_null(f->s->ops->put(f->s,
-	    &(struct store_put){ .key = "certs/big", .data = big, .len = STORE_VALUE_MAX + 1, .rev = STORE_ANY },
+	    &(struct store_put){ .key = "certs/big",
+		.data = big,
+		.len = STORE_VALUE_MAX + 1,
+		.rev = STORE_ANY },
 	    on_done, &g, &e));
 	assert_int_equal(e.kind, ERR_LIMIT);
 	assert_non_null(f->s->ops->put(f->s,
-	    &(struct store_put){ .key = "certs/big", .data = big, .len = STORE_VALUE_MAX, .rev = STORE_ANY },
+	    &(struct store_put){ .key = "certs/big",
+		.data = big,
+		.len = STORE_VALUE_MAX,
+		.rev = STORE_ANY },
 	    on_done, &g, &e));
 	wait_for(f, &g);
 	assert_int_equal(g.kind, ERR_NONE);
@@ -334,9 +341,9 @@ test_order(void **state)
 	(void)put(f, "certs/www", "old", STORE_ANY);
 	turn = 0;
 	assert_non_null(s->ops->get(s, "certs/www", on_done, &a, &e));
-	assert_non_null(
-	    s->ops->put(s,
-	    &(struct store_put){ .key = "certs/www", .data = "new", .len = 3, .rev = STORE_ANY },
+	assert_non_null(s->ops->put(s,
+	    &(struct store_put){
+		.key = "certs/www", .data = "new", .len = 3, .rev = STORE_ANY },
 	    on_done, &b, &e));
 	assert_non_null(s->ops->get(s, "certs/www", on_done, &c, &e));
 	assert_int_equal(a.calls + b.calls + c.calls, 0);
@@ -360,7 +367,8 @@ test_cancel(void **state)
 	a.f = b.f = c.f = f;
 	op = s->ops->get(s, "certs/a", on_done, &a, &e);
 	other = s->ops->put(s,
-	    &(struct store_put){ .key = "certs/b", .data = "x", .len = 1, .rev = STORE_ANY },
+	    &(struct store_put){
+		.key = "certs/b", .data = "x", .len = 1, .rev = STORE_ANY },
 	    on_done, &b, &e);
 	assert_non_null(s->ops->get(s, "certs/c", on_done, &c, &e));
 	s->ops->cancel(op);
@@ -594,7 +602,8 @@ test_free_flushes(void **state)
 
 	(void)put(f, "certs/b", "b", STORE_ANY);
 	assert_non_null(f->s->ops->put(f->s,
-	    &(struct store_put){ .key = "certs/a", .data = "a", .len = 1, .rev = STORE_ABSENT },
+	    &(struct store_put){
+		.key = "certs/a", .data = "a", .len = 1, .rev = STORE_ABSENT },
 	    on_done, &g, &e));
 	assert_non_null(f->s->ops->drop(f->s, "certs/b", on_done, &g, &e));
 	store_free(f->s);
@@ -654,7 +663,10 @@ full_disk(struct fix *f)
 	memset(big, 'x', sizeof(big));
 	(void)put(f, "certs/www", "old", STORE_ANY);
 	assert_non_null(f->s->ops->put(f->s,
-	    &(struct store_put){ .key = "certs/www", .data = big, .len = sizeof(big), .rev = STORE_ANY },
+	    &(struct store_put){ .key = "certs/www",
+		.data = big,
+		.len = sizeof(big),
+		.rev = STORE_ANY },
 	    on_done, &g, &e));
 	wait_for(f, &g);
 	assert_int_equal(g.kind, ERR_SYS);
