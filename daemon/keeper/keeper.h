@@ -5,6 +5,7 @@
  * keys.c     key files and the keys that are loaded
  * keygen.c   the thread that makes keys
  * keeper.c   what START brings (EAB secrets), the life of a struct keeper
+ * payload.c  what an account key may be made to sign
  * requests.c the table of what the engine may ask for
  */
 #pragma once
@@ -17,6 +18,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/err.h"
 #include "lib/config/config.h"
+#include "lib/crypto/hash.h"
 #include "lib/crypto/key.h"
 #include "lib/io/loop.h"
 #include "lib/ipc/chan.h"
@@ -69,7 +71,19 @@ int keygen_start(struct keygen *, const struct keygen_want *, struct err *);
 void keygen_free(struct keygen *); /* does not wait for a key in the making */
 DEFINE_AUTO(struct keygen, keygen_free)
 
+/* Which payloads an account key signs: payload.c. */
+#define PAYLOAD_CSRS 256 /* the latest ones that were made here */
+
+struct payloads {
+	unsigned char csrs[PAYLOAD_CSRS][HASH_SHA256_LEN];
+	size_t next;
+};
+int payloads_note_csr(struct payloads *, const void *der, size_t, struct err *);
+int payloads_check(
+    const struct payloads *, const void *payload, size_t, struct err *);
+
 struct keeper {
+	struct payloads payloads;
 	const struct conf *conf;
 	struct loop *loop;
 	struct keys *keys;

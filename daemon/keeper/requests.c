@@ -242,7 +242,8 @@ on_jws(void *arg, struct chan_msg *m, struct err *e)
 	key = keys_get(k->keys, IPC_ROLE_ACCOUNT, q->key_id, &missing, &why);
 	if (key == NULL)
 		return refuse(k, m->id, missing, &why, e);
-	if (jws_make(key, &head, m->tail, m->tail_len, &out, &why) == -1)
+	if (payloads_check(&k->payloads, m->tail, m->tail_len, &why) == -1 ||
+	    jws_make(key, &head, m->tail, m->tail_len, &out, &why) == -1)
 		return refuse(k, m->id, false, &why, e);
 	memcpy(r.key_id, q->key_id, sizeof(r.key_id));
 	return answer(k, m->id, &r, &out, e);
@@ -267,7 +268,8 @@ on_csr(void *arg, struct chan_msg *m, struct err *e)
 	key = keys_get(k->keys, IPC_ROLE_CERT, q->key_id, &missing, &why);
 	if (key == NULL)
 		return refuse(k, m->id, missing, &why, e);
-	if (csr_make(key, cert->idents, cert->n_idents, &out, &why) == -1)
+	if (csr_make(key, cert->idents, cert->n_idents, &out, &why) == -1 ||
+	    payloads_note_csr(&k->payloads, out.data, out.len, &why) == -1)
 		return refuse(k, m->id, false, &why, e);
 	memcpy(r.key_id, q->key_id, sizeof(r.key_id));
 	return answer(k, m->id, &r, &out, e);

@@ -377,8 +377,8 @@ test_account_keys(void **state)
 		assert_string_equal(f->r.thumbprint, buf_str(&thumb));
 		assert_int_equal(f->r.tail_len, 0);
 
-		q = jws_request(id, KID, "{\"x\":1}");
-		sign(f, &q, "{\"x\":1}");
+		q = jws_request(id, KID, "{\"identifiers\":[]}");
+		sign(f, &q, "{\"identifiers\":[]}");
 		granted(f);
 		assert_string_equal(f->r.key_id, id);
 		take_jws(f, &jws);
@@ -387,7 +387,7 @@ test_account_keys(void **state)
 		    "\",\"url\":\"" URL "\"}",
 		    rows[i].alg);
 		assert_string_equal(buf_str(&jws.protected), head);
-		assert_string_equal(buf_str(&jws.payload), "{\"x\":1}");
+		assert_string_equal(buf_str(&jws.payload), "{\"identifiers\":[]}");
 		assert_true(key_verify_jws(key, jws.input.data, jws.input.len,
 		    jws.sig.data, jws.sig.len));
 		jws_done(&jws);
@@ -449,6 +449,7 @@ test_bad_head(void **state)
 	sign(f, &q, "{}");
 	refused(f, false, "bad nonce");
 	memset(big, 'x', sizeof(big));
+	memcpy(big, "{\"identifiers\":", strlen("{\"identifiers\":"));
 	big[sizeof(big) - 1] = '\0';
 	q = jws_request(id, KID, big);
 	sign(f, &q, big);
