@@ -28,11 +28,10 @@ if [ "${1:-}" != --inside ]; then
 	need $BUILD_PACKAGES $DEMO_PACKAGES
 	users
 	say "building"
-	B=${ACMED_BUILD:-$ROOT/build}
+	B=$(place "${ACMED_BUILD:-$ROOT/build}")
 	build "$B" -DCMAKE_BUILD_TYPE=RelWithDebInfo
 	ls -l "$B/acmed" "$B/acmed-engine" "$B/acmed-keeper" "$B/acmectl"
 	export B KEEP
-	# A build below a folder that others may not enter is of no use to them.
 	exec unshare --net --mount --pid --fork --kill-child --mount-proc \
 	    sh tests/demo.sh --inside
 fi
@@ -131,10 +130,12 @@ served() {
 	    2>/dev/null | openssl x509 -noout -serial 2>/dev/null
 }
 installed() {
-	openssl x509 -noout -serial -in "/var/lib/acmed/live/$1/cert.pem"
+	openssl x509 -noout -serial -in "/var/lib/acmed/live/$1/cert.pem" \
+	    2>/dev/null
 }
 in_service() {
-	[ "$(served "$1")" = "$(installed "$1")" ]
+	have=$(installed "$1")
+	[ -n "$have" ] && [ "$(served "$1")" = "$have" ]
 }
 for n in example.org shop.example.org api.example.org; do
 	await "$n at nginx" in_service $n

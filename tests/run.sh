@@ -12,7 +12,6 @@ ROOT=$(pwd)
 . tests/lib/setup.sh
 
 STAGES='lint unit clang trixie docs e2e systemd demo'
-OUT=${ACMED_OUT:-$ROOT/build-tests}
 JOBS=$(nproc)
 passed=0 failed=0 skipped=0
 
@@ -119,8 +118,8 @@ do_demo() {
 [ "$(id -u)" = 0 ] || die "run this as root: it installs packages, and tests with real users"
 need $BUILD_PACKAGES $DEMO_PACKAGES $TEST_PACKAGES
 users
-mkdir -p "$OUT" "$CACHE"
-chmod 755 "$OUT"
+mkdir -p "$CACHE"
+OUT=$(place "${ACMED_OUT:-$ROOT/build-tests}")
 newest_pebble >/dev/null
 began_all=$(date +%s)
 for s in ${*:-$STAGES}; do

@@ -24,6 +24,7 @@
 static int step_directory(struct session *, struct err *);
 static int step_key(struct session *, struct err *);
 static int step_account(struct session *, struct err *);
+static int step_status(struct session *, struct err *);
 static int step_contact(struct session *, struct err *);
 
 /* Start one step after the other.  1: it is under way; 0: nothing to do. */
@@ -31,6 +32,7 @@ static int (*const steps[])(struct session *, struct err *) = {
 	step_directory,
 	step_key,
 	step_account,
+	step_status,
 	step_contact,
 };
 
@@ -576,6 +578,53 @@ step_account(struct session *s, struct err *e)
 	s->key_op = keys_eab(s->env->keys, s->index, s->doc.key_id,
 	    s->dir.new_account, got_eab, s, e);
 	return s->key_op == NULL ? -1 : 1;
+}
+
+/* Status, when the CA has refused an order as unauthorized */
+
+static void
+got_status(void *arg, const struct reply *r, const struct err *failed)
+{
+	AUTO(pool_free) struct pool *pool = pool_new(ACME_BODY_MAX);
+	struct session *s = arg;
+	struct account acct;
+	struct err e;
+
+	s->account_ask = NULL;
+	s->doubted = false;
+	if (failed != NULL) {
+		e = *failed;
+		(void)err_wrap(&e, "account %s", s->doc.url);
+		if (e.kind == ERR_PROBLEM && e.problem == PROBLEM_UNAUTHORIZED)
+			stop(s, &e);
+		else
+			fail(s, &e);
+		return;
+	}
+	if (pool == NULL) {
+		(void)err_nomem(&e, "account");
+		fail(s, &e);
+	} else if (account_decode(r->body, r->len, pool, &acct, &e) == -1) {
+		fail(s, &e);
+	} else if (acct.status != ACME_VALID) {
+		(void)err_set(&e, ERR_PROBLEM, 403,
+		    "account %s is %s: a new account key is needed",
+		    s->doc.url, acme_status_name(acct.status));
+		stop(s, &e);
+	} else {
+		go_on(s);
+	}
+}
+
+static int
+step_status(struct session *s, struct err *e)
+{
+	struct ask_spec spec = { .url = s->doc.url };
+
+	if (!s->doubted)
+		return 0;
+	s->account_ask = session_ask_setup(s, &spec, false, got_status, s, e);
+	return s->account_ask == NULL ? -1 : 1;
 }
 
 /* Contact */

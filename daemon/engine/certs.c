@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/engine/schedule.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -88,6 +89,7 @@ trouble_set(struct trouble *t, const char *type, const char *text, int64_t now)
 void
 cert_forget_order(struct cert *c)
 {
+	c->begun = 0;
 	free(c->order_url);
 	c->order_url = NULL;
 	free(c->order_key);
@@ -281,6 +283,7 @@ cert_encode_order(const struct cert *c, struct buf *out, struct err *e)
 
 	json_set_str(root, "name", c->conf->name);
 	set_hash(root, "wants", c->wants);
+	set_time(root, "begun", c->begun);
 	json_set_str(root, "url", c->order_url);
 	json_set_str(root, "key", c->order_key);
 	json_set_str(root, "tokens", c->tokens);
@@ -293,15 +296,21 @@ cert_decode_order(struct cert *c, const char *text, size_t len, struct err *e)
 	AUTO(json_free) struct json *root = json_parse(text, len, e);
 	const char *url = json_get_text(root, "url");
 	const char *key = json_get_text(root, "key");
+	int64_t begun = get_time(root, "begun");
 
 	if (root == NULL)
 		return -1;
-	if (url == NULL || !str_is_https_url(url) ||
-	    (key != NULL && !str_is_hex(key, KEY_ID_LEN)))
+	if (url == NULL ? begun == 0
+			: !str_is_https_url(url) ||
+		    (key != NULL && !str_is_hex(key, KEY_ID_LEN)))
 		return err_set(e, ERR_PROTO, 0, "not what we wrote");
 	/* for other names, key type or CA than are wanted now: of no use */
 	if (get_hash(root, "wants") != c->wants)
 		return 0;
+	if (url == NULL) {
+		c->begun = begun;
+		return 0;
+	}
 	c->order_url = strdup(url);
 	c->order_key = key == NULL ? NULL : strdup(key);
 	c->tokens = get_dup(root, "tokens");
@@ -441,6 +450,29 @@ load_cert(void *arg, const char *key, const struct store_value *v)
 		l->certs->newest_saved = c->saved_at;
 }
 
+/*
+ * The process ended between sending a newOrder and hearing of its order.  That
+ * counts as a failure, so that crashing there again and again does not make an
+ * order each time (protocol Q2).
+ */
+static void
+interrupted(struct certs *cs, struct cert *c)
+{
+	struct trouble *t = &c->issue_trouble;
+	struct err e;
+
+	trouble_set(t, "interrupted",
+	    "acmed ended while it was waiting for a new order", c->begun);
+	t->failures++;
+	t->next = c->begun +
+	    schedule_backoff(t->failures, c->have.not_before,
+		c->have.not_after, clock_now());
+	c->begun = 0;
+	if (cert_save(cs, c, SAVE_CERT, NULL, NULL, &e) == NULL)
+		log_error("state not saved", KV("cert", c->conf->name),
+		    KV("error", e.what));
+}
+
 static void
 load_order(void *arg, const char *key, const struct store_value *v)
 {
@@ -448,10 +480,13 @@ load_order(void *arg, const char *key, const struct store_value *v)
 	struct cert *c = of_key(l->certs, key);
 	struct err e;
 
-	if (c != NULL && cert_decode_order(c, v->data, v->len, &e) == -1) {
+	if (c == NULL)
+		return;
+	if (cert_decode_order(c, v->data, v->len, &e) == -1) {
 		cert_forget_order(c);
 		damaged(l, key, &e);
-	}
+	} else if (c->begun != 0)
+		interrupted(l->certs, c);
 }
 
 static void
@@ -528,17 +563,23 @@ saves_end(struct cert *c, const struct err *e)
 	}
 }
 
-/* What those that wait want together: a certificate's end covers all. */
+/* What those that wait want: the order first, and its most; but when that is
+ * over, the certificate's end covers all. */
 static enum cert_save
 wanted(const struct cert *c)
 {
-	enum cert_save most = SAVE_NOTHING;
+	enum cert_save most = SAVE_NOTHING, order = SAVE_NOTHING;
 	struct save *s;
 
-	TAILQ_FOREACH (s, &c->saves, link)
+	TAILQ_FOREACH (s, &c->saves, link) {
 		if (s->what > most)
 			most = s->what;
-	return most;
+		if (s->what > order && s->what != SAVE_CERT)
+			order = s->what;
+	}
+	return order == SAVE_NOTHING || (order != most && c->order_url == NULL)
+	    ? most
+	    : order;
 }
 
 static void
@@ -610,7 +651,7 @@ save_start(struct certs *cs, struct cert *c, struct err *e)
 		return -1;
 	c->saving = what;
 	TAILQ_FOREACH (s, &c->saves, link)
-		s->covered = true;
+		s->covered = what == SAVE_CERT || s->what != SAVE_CERT;
 	return 0;
 }
 

@@ -67,6 +67,7 @@ struct cert {
 	uint64_t wants; /* cert_wants() now */
 
 	/* persisted in orders/<name> */
+	int64_t begun;   /* a newOrder was sent, or was about to be */
 	char *order_url; /* NULL: no order under way */
 	char *order_key; /* key of its CSR, which was sent or may have been */
 	char *tokens;    /* live ones, separated by spaces; NULL: none */

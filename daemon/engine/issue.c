@@ -109,10 +109,26 @@ issue_go(struct issue *is)
 		issue_next(is, s->on_reply(is, NULL, &e), &e);
 }
 
+/* That it is sent is on disk first (protocol Q2). */
+static struct next
+begin_order(struct issue *is)
+{
+	struct next n = NEXT_TO(STEP_NEW_ORDER);
+
+	is->cert->begun = clock_now();
+	n.save = SAVE_ORDER;
+	return n;
+}
+
 static void
 on_timer(void *arg)
 {
-	issue_go(arg);
+	struct issue *is = arg;
+
+	if (is->step == STEP_NEW_ORDER)
+		issue_next(is, begin_order(is), NULL);
+	else
+		issue_go(is);
 }
 
 static void
@@ -260,6 +276,8 @@ issue_drop_order(struct issue *is)
 {
 	tokens_stop(is);
 	cert_forget_order(is->cert);
+	is->n_authzs = 0;
+	is->all_valid = false;
 }
 
 /* The order is of no use: forget it, and try a new one, but once only. */
@@ -272,7 +290,7 @@ issue_abandon(struct issue *is, struct err *e)
 	if (is->abandoned)
 		return NEXT_FAILED;
 	is->abandoned = true;
-	return NEXT_TO(STEP_NEW_ORDER);
+	return begin_order(is);
 }
 
 /* The order itself */
@@ -347,6 +365,25 @@ by_status(struct issue *is, const struct reply *r, struct err *e)
 	return issue_abandon(is, e);
 }
 
+/* They never change (RFC 8555 7.1.3), but may be left out later on. */
+static bool
+authzs_changed(const struct issue *is)
+{
+	const struct order *o = &is->order;
+	size_t i, j;
+
+	if (is->n_authzs == 0 || o->n_authzs == 0)
+		return false;
+	for (i = 0; i < o->n_authzs; i++) {
+		for (j = 0; j < is->n_authzs; j++)
+			if (strcmp(o->authzs[i], is->authzs[j].url) == 0)
+				break;
+		if (j == is->n_authzs)
+			return true;
+	}
+	return o->n_authzs != is->n_authzs;
+}
+
 static struct next
 got_order(struct issue *is, const struct answer *a, struct err *e)
 {
@@ -364,6 +401,11 @@ got_order(struct issue *is, const struct answer *a, struct err *e)
 	if (!order_is_for(&is->order, cc->idents, cc->n_idents)) {
 		(void)err_set(e, ERR_PROTO, 0,
 		    "the CA's order is for other names than we asked for");
+		return issue_abandon(is, e);
+	}
+	if (authzs_changed(is)) {
+		(void)err_set(e, ERR_PROTO, 0,
+		    "the order's authorizations are not what they were");
 		return issue_abandon(is, e);
 	}
 	if (is->step == STEP_POLL_ORDER &&

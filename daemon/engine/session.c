@@ -78,6 +78,7 @@ ask_finish(struct ask *a, const struct reply *r, const struct err *e)
 {
 	ask_done *done = a->done;
 	void *arg = a->arg;
+	AUTO(free) char *url = take_ptr(a->url); /* which r has, too */
 
 	ask_free(a);
 	done(arg, r, e);
@@ -262,6 +263,27 @@ reregister(struct ask *a, const struct err *e)
 	return true;
 }
 
+/* What a problem says of the account as a whole (protocol D7, D10). */
+static void
+doubt_account(struct ask *a, const struct err *e)
+{
+	struct session *s = a->s;
+	struct err ie;
+
+	if (problem_verdict((enum acme_problem)e->problem) == VERDICT_ACCOUNT) {
+		session_stop(s, e);
+		return;
+	}
+	if (e->problem != PROBLEM_UNAUTHORIZED || a->url != NULL ||
+	    s->state != SESSION_READY)
+		return;
+	/* No newOrder for us: is the account still valid? */
+	s->doubted = true;
+	s->state = SESSION_PREPARING;
+	if (account_prepare(s, &ie) == -1)
+		s->state = SESSION_COLD;
+}
+
 static void
 ask_failed(struct ask *a, struct err *e)
 {
@@ -281,15 +303,15 @@ ask_failed(struct ask *a, struct err *e)
 	if (is_transient(e) && !a->once && soon && ++a->tries < TRIES_MAX &&
 	    ask_again(a, e, &ie) == 0)
 		return;
-	/* endpoints may have moved (protocol C2); what is asked once only is
-	 * asked again in other ways, or not needed */
-	if (e->num == 404 || e->num == 405 || is_outage(e))
+	/* endpoints may have moved (protocol C2) */
+	if (e->num == 404 || e->num == 405 || (is_outage(e) && !a->once))
 		s->dir_at_ms = 0;
+	/* what is asked once only is asked again in another way, or can be
+	 * done without */
 	if (is_outage(e) && !a->setup && !a->once)
 		block_by(s, e);
-	if (e->kind == ERR_PROBLEM && !a->setup &&
-	    problem_verdict((enum acme_problem)e->problem) == VERDICT_ACCOUNT)
-		session_stop(s, e);
+	if (e->kind == ERR_PROBLEM && !a->setup)
+		doubt_account(a, e);
 	ask_finish(a, NULL, e);
 }
 
@@ -451,7 +473,11 @@ on_next_order(void *arg)
 	TAILQ_REMOVE(&s->ordering, a, order_link);
 	a->queued_order = false;
 	s->newest_order = a;
-	if (ask_send(a, &e) == -1)
+	if (s->blocked_until != 0) {
+		(void)err_set(&e, ERR_LIMIT, 0, "%s",
+		    s->why == NULL ? "not now" : s->why);
+		ask_finish(a, NULL, &e);
+	} else if (ask_send(a, &e) == -1)
 		ask_finish(a, NULL, &e);
 }
 

@@ -75,6 +75,7 @@ struct session {
 	struct account_writes saves;
 	struct ask *account_ask;
 	bool tried_existing, key_checked, contact_tried;
+	bool doubted; /* the account may not be valid any more */
 
 	/* after a failure that concerns the CA or the account as a whole */
 	int64_t blocked_until; /* 0: not; INT64_MAX: until a person acts */

@@ -172,7 +172,8 @@ static const char *const for_all[] = {
 	/* descriptors that are open */
 	"read", "readv", "pread64", "preadv", "write", "writev", "pwrite64",
 	"pwritev", "lseek", "_llseek", "close", "close_range", "dup", "dup2",
-	"dup3", "fcntl", "fcntl64", "flock", "fsync", "fdatasync", "ftruncate",
+	"dup3", "fcntl", "fcntl64", "flock", "fsync", "fdatasync",
+	"sync_file_range", "sync_file_range2", "ftruncate",
 	"ftruncate64", "fallocate", "fadvise64", "fadvise64_64", "fchmod",
 	"fchown", "fchown32", "pipe", "pipe2", "memfd_create", "eventfd2",
 	"signalfd4", "timerfd_create", "timerfd_settime", "timerfd_gettime",

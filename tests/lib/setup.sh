@@ -78,6 +78,19 @@ newest_pebble() {
 	printf '%s\n' "$to"
 }
 
+# place DIR: a folder to build in.  acmed's own users must be able to reach
+# what they run, and a checkout below /root is closed to them.
+place() {
+	mkdir -p "$1"
+	if setpriv --reuid=acmed --clear-groups test -x "$1"; then
+		printf '%s\n' "$1"
+		return
+	fi
+	to=/var/tmp/acmed-$(printf '%s' "$1" | cksum | cut -d ' ' -f 1)
+	mkdir -p "$to" && chmod 755 "$to"
+	printf '%s\n' "$to"
+}
+
 # build DIR OPTIONS...: configure and build this checkout there.
 build() {
 	dir=$1
