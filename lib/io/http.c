@@ -36,6 +36,7 @@ struct http {
 	struct loop *loop;
 	struct loop_timer *timer;
 	CURLM *multi;
+	CURL *dummy; /* see wake_waiting() */
 	char *agent;
 	struct call_list calls; /* under way */
 	struct call_list idle;
@@ -44,7 +45,8 @@ struct http {
 	unsigned n_listeners; /* of calls: those with on_data */
 	bool busy;            /* in act(), which destroys it when it is dead */
 	bool dead;
-	bool stale; /* forget the connections when no call is left */
+	bool stale;   /* forget the connections when no call is left */
+	bool settled; /* what a new connection speaks is known */
 };
 
 static void act(struct http *, curl_socket_t, int);
@@ -179,6 +181,7 @@ destroy(struct http *h)
 		call_free(c);
 	}
 	free_multi(h);
+	curl_easy_cleanup(h->dummy);
 	loop_timer_free(h->timer);
 	free(h->agent);
 	free(h);
@@ -209,7 +212,8 @@ http_new(struct loop *l, const char *agent, struct err *e)
 	LIST_INIT(&h->watches);
 	h->agent = strdup(agent);
 	h->timer = loop_timer_new(l, on_timer, h, NULL);
-	if (h->agent == NULL || h->timer == NULL ||
+	h->dummy = curl_easy_init();
+	if (h->agent == NULL || h->timer == NULL || h->dummy == NULL ||
 	    (h->multi = new_multi(h)) == NULL) {
 		destroy(h);
 		(void)err_nomem(e, "HTTP client");
@@ -218,6 +222,38 @@ http_new(struct loop *l, const char *agent, struct err *e)
 	/* TLS writes to peers that have gone; curl is told not to mind. */
 	(void)sigaction(SIGPIPE, &ignore, NULL);
 	return h;
+}
+
+/* c has a connection, and its TLS handshake is done. */
+static int
+on_connected(void *arg, char *ip, char *my_ip, int port, int my_port)
+{
+	struct http_call *c = arg;
+	long made;
+
+	(void)ip;
+	(void)my_ip;
+	(void)port;
+	(void)my_port;
+	if (curl_easy_getinfo(c->easy, CURLINFO_NUM_CONNECTS, &made) ==
+		CURLE_OK &&
+	    made > 0)
+		c->http->settled = true;
+	return CURL_PREREQFUNC_OK;
+}
+
+/*
+ * Calls wait for a connection that others are making, as it may be shared.
+ * When it turns out that it cannot be, some curls (8.14) leave them waiting
+ * until the call that made it is over.  Each looks again when a handle leaves,
+ * and sets the timer for those that may go on when that handle had one.
+ */
+static void
+wake_waiting(struct http *h)
+{
+	h->settled = false;
+	(void)curl_multi_add_handle(h->multi, h->dummy);
+	(void)curl_multi_remove_handle(h->multi, h->dummy);
 }
 
 static void
@@ -380,6 +416,8 @@ act(struct http *h, curl_socket_t fd, int ev)
 	h->busy = true;
 	if (curl_multi_socket_action(h->multi, fd, ev, &n) != CURLM_OK)
 		fail_all(h);
+	if (h->settled)
+		wake_waiting(h);
 	while ((c = next_fed(h)) != NULL)
 		hand_data(c);
 	while ((m = curl_multi_info_read(h->multi, &n)) != NULL) {
@@ -428,6 +466,8 @@ http_start(struct http *h, const struct http_req *r, http_done *done, void *arg,
 	c->http = h;
 	c->done = done;
 	c->arg = arg;
+	(void)curl_easy_setopt(c->easy, CURLOPT_PREREQFUNCTION, on_connected);
+	(void)curl_easy_setopt(c->easy, CURLOPT_PREREQDATA, c);
 	mc = curl_multi_add_handle(h->multi, c->easy);
 	if (mc != CURLM_OK) {
 		(void)err_set(e, ERR_NOMEM, 0, "%s %s: %s", r->method, r->url,

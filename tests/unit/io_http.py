@@ -7,7 +7,8 @@ prints "name port" lines and "ready", and ends when its stdin does."""
 import os, socket, ssl, subprocess, sys, threading
 
 lock = threading.Condition()
-counts = {"conns": 0, "plain": 0, "goes": 0, "rst": 0, "partial": 0, "die": 0}
+counts = {"conns": 0, "plain": 0, "goes": 0, "rst": 0, "partial": 0, "die": 0,
+          "never": 0}
 
 
 def openssl(*args):
@@ -136,7 +137,12 @@ def redirect(c):
 
 
 def never(c):
-    c.more()
+    count("never")
+    try:
+        c.more()
+    finally:
+        with lock:
+            counts["never"] -= 1
 
 
 def die_second(c):
@@ -146,17 +152,19 @@ def die_second(c):
     c.answer("alive")
 
 
-def partial_once(c):
-    # The first time a connection that was in use before is cut mid-body.
-    if c.served > 0 and count("partial") == 1:
-        c.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut")
-        raise Closed
-    c.answer("whole body")
-
-
 def partial(c):
     c.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut")
+    if not c.path.endswith("?torn"):
+        c.sock.unwrap()  # TLS says that this is the end
     raise Closed
+
+
+def partial_once(c):
+    # On a connection that was in use before the body is cut.
+    if c.served > 0:
+        count("partial")
+        partial(c)
+    c.answer("whole body")
 
 
 def stream(c):
