@@ -221,6 +221,9 @@ verdict(const struct ctl *ctl, const struct json *root)
 	if (!flag(root, "clock_right"))
 		puts("The clock of this machine is wrong: nothing is renewed "
 		     "until it is right.");
+	if (number(n, "unsaved") != 0)
+		puts("The state folder cannot be written: look at its disk "
+		     "and at acmed's log.");
 }
 
 static void
@@ -312,8 +315,9 @@ print_cert(const struct ctl *ctl, const struct json *c)
 	} before[] = { { "state:", "state" }, { "step:", "step" },
 		{ "CA:", "ca" }, { "key type:", "key_type" },
 		{ "issuer:", "issuer" }, { "serial:", "serial" },
-		{ "key:", "key_id" }, { "files:", "dir" },
-		{ "reload:", "deploy" }, { "order:", "order" } };
+		{ "key:", "key_id" }, { "account:", "account" },
+		{ "files:", "dir" }, { "reload:", "deploy" },
+		{ "order:", "order" } };
 	AUTO(free) char *name = text(c, "name");
 	AUTO(free) char *next = text(c, "next");
 	size_t i;

@@ -20,6 +20,7 @@
 #include "lib/io/json.h"
 
 #define PAYLOAD_MAX 16384
+#define FAILED_MAX  4096 /* names whose failures are kept on disk */
 
 static int step_directory(struct session *, struct err *);
 static int step_key(struct session *, struct err *);
@@ -91,9 +92,13 @@ account_doc_clear(struct account_doc *d)
 static int
 keep(char **to, const char *text, struct err *e)
 {
-	free(*to);
-	*to = text == NULL ? NULL : strdup(text);
-	return text != NULL && *to == NULL ? err_nomem(e, "account") : 0;
+	char *copy = text == NULL ? NULL : strdup(text);
+
+	if (text != NULL && copy == NULL)
+		return err_nomem(e, "account");
+	free(*to); /* text may be in it */
+	*to = copy;
+	return 0;
 }
 
 /* Storing */
@@ -104,11 +109,13 @@ encode_failed(struct json *root, const struct failed_list *list)
 	struct json *o = NULL, *times;
 	char text[CLOCK_RFC3339_MAX];
 	const struct failed *f;
-	size_t i;
+	size_t i, n = 0;
 
 	LIST_FOREACH (f, list, link) {
 		if (clock_now() - f->at[0] > 3600)
 			continue;
+		if (n++ == FAILED_MAX)
+			break;
 		if (o == NULL)
 			o = json_set_object(root, "failed_validations");
 		times = json_set_array(o, f->ident);
@@ -228,6 +235,22 @@ account_decode_doc(
 	return 0;
 }
 
+/* The binding was used when the account was made, and never again (D13, D14).
+ */
+static void
+compare_eab(const struct session *s)
+{
+	const struct account_doc *d = &s->doc;
+
+	if (d->url != NULL && d->eab_kid != NULL && s->ca->eab_kid != NULL &&
+	    strcmp(d->eab_kid, s->ca->eab_kid) != 0)
+		log_warn("the eab kid has changed, the account stays the one "
+			 "made with the old kid: to make another, move its "
+			 "file in the state folder away",
+		    KV("ca", s->ca->name), KV("account", d->url),
+		    KV("made_with", d->eab_kid), KV("now", s->ca->eab_kid));
+}
+
 struct pending_load {
 	struct session *s;
 	store_done *loaded;
@@ -245,7 +268,12 @@ on_loaded(void *arg, const struct store_value *v, const struct err *failed)
 	s->load_op = NULL;
 	if (failed == NULL && v->rev != STORE_ABSENT) {
 		s->doc.rev = v->rev;
-		if (account_decode_doc(s, v->data, v->len, &e) == -1) {
+		if (account_decode_doc(s, v->data, v->len, &e) == 0) {
+			compare_eab(s);
+		} else if (e.kind == ERR_NOMEM) {
+			p->loaded(p->arg, NULL, &e);
+			return;
+		} else {
 			account_doc_clear(&s->doc);
 			s->key_is_old = false;
 			log_error("account state put aside: a new account "
@@ -295,6 +323,8 @@ got_directory(void *arg, const struct http_reply *h, const struct err *net)
 	const char *body;
 
 	s->dir_call = NULL;
+	session_log(
+	    s, "GET", s->ca->directory, h, net == NULL ? "" : net->what);
 	if (net != NULL) {
 		e = *net;
 		fail(s, &e);
@@ -357,13 +387,12 @@ key_saved(void *arg, const struct store_value *v, const struct err *failed)
 
 	(void)v;
 	if (failed == NULL) {
-		s->key_checked = true;
+		s->key_unsaved = false;
+		s->key_checked = s->doc.thumbprint != NULL;
 		go_on(s);
 		return;
 	}
 	e = *failed;
-	free(s->doc.key_id);
-	s->doc.key_id = NULL;
 	fail(s, &e);
 }
 
@@ -381,6 +410,7 @@ got_key(void *arg, const struct keys_reply *k, const struct err *failed)
 	}
 	log_info(
 	    "account key made", KV("ca", s->ca->name), KV("key", k->key_id));
+	s->key_unsaved = true;
 	if (keep(&s->doc.key_id, k->key_id, &e) == -1 ||
 	    keep(&s->doc.thumbprint, k->thumbprint, &e) == -1 ||
 	    account_save(s, key_saved, s, &e) == -1)
@@ -421,6 +451,8 @@ step_key(struct session *s, struct err *e)
 	if (s->doc.key_id == NULL)
 		s->key_op = keys_make(
 		    s->env->keys, IPC_ROLE_ACCOUNT, s->index, got_key, s, e);
+	else if (s->key_unsaved) /* no other key because a disk was full */
+		return account_save(s, key_saved, s, e) == -1 ? -1 : 1;
 	else if (!s->key_checked)
 		s->key_op = keys_get(s->env->keys, IPC_ROLE_ACCOUNT,
 		    s->doc.key_id, checked_key, s, e);
@@ -452,15 +484,18 @@ refused(struct session *s, struct err *e)
 	enum verdict v = e->kind == ERR_PROBLEM
 			     ? problem_verdict((enum acme_problem)e->problem)
 			     : VERDICT_BACK_OFF;
-	bool transient =
-	    e->kind == ERR_NET || e->num >= 500 || e->num == 429 ||
-	    (e->kind == ERR_PROBLEM && e->problem == PROBLEM_BAD_NONCE);
+	/* what no ACME server said may be a proxy's, and pass */
+	bool transient = e->kind != ERR_PROBLEM || e->num >= 500 ||
+			 e->num == 429 || e->problem == PROBLEM_UNKNOWN ||
+			 v == VERDICT_RESEND;
 
+	if (e->kind == ERR_PROBLEM && e->problem == PROBLEM_RATE_LIMITED &&
+	    e->retry_after_s < 0)
+		e->retry_after_s = 3600;
 	if (e->kind == ERR_PROBLEM && s->dir.terms != NULL &&
 	    e->problem == PROBLEM_USER_ACTION_REQUIRED)
 		(void)err_wrap(e, "terms of service %s", s->dir.terms);
-	if (!transient && (e->kind == ERR_PROBLEM || e->kind == ERR_HTTP) &&
-	    v != VERDICT_RESEND)
+	if (!transient)
 		stop(s, e);
 	else
 		fail(s, e);
@@ -478,7 +513,8 @@ got_account(void *arg, const struct reply *r, const struct err *failed)
 	if (failed != NULL) {
 		e = *failed;
 		if (!s->tried_existing && e.kind == ERR_PROBLEM &&
-		    e.problem == PROBLEM_ACCOUNT_DOES_NOT_EXIST) {
+		    (e.problem == PROBLEM_ACCOUNT_DOES_NOT_EXIST ||
+			e.problem == PROBLEM_EXTERNAL_ACCOUNT_REQUIRED)) {
 			s->tried_existing = true;
 			go_on(s);
 			return;
@@ -608,8 +644,8 @@ got_status(void *arg, const struct reply *r, const struct err *failed)
 		fail(s, &e);
 	} else if (acct.status != ACME_VALID) {
 		(void)err_set(&e, ERR_PROBLEM, 403,
-		    "account %s is %s: a new account key is needed",
-		    s->doc.url, acme_status_name(acct.status));
+		    "account %s is %s: a new account key is needed", s->doc.url,
+		    acme_status_name(acct.status));
 		stop(s, &e);
 	} else {
 		go_on(s);

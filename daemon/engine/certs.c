@@ -16,6 +16,7 @@
 #include "lib/io/json.h"
 
 #define HASH_HEX 16
+#define AGAIN_MS 60000 /* when something could not be saved */
 
 struct save {
 	TAILQ_ENTRY(save) link;
@@ -32,6 +33,7 @@ struct load {
 	certs_loaded *loaded;
 	void *arg;
 	unsigned damaged;
+	bool no_memory; /* which is no damage */
 };
 
 uint64_t
@@ -124,6 +126,16 @@ get_dup(const struct json *o, const char *key)
 	const char *text = json_get_text(o, key);
 
 	return text == NULL ? NULL : strdup(text);
+}
+
+/* The same, and no memory is not the same as no text. */
+static int
+take_text(const struct json *o, const char *key, char **out, struct err *e)
+{
+	*out = get_dup(o, key);
+	if (*out == NULL && json_get_text(o, key) != NULL)
+		return err_nomem(e, key);
+	return 0;
 }
 
 static void
@@ -231,9 +243,10 @@ get_issued(const struct json *root, struct issued *h, struct err *e)
 
 	if (o == NULL)
 		return 0;
-	h->key_id = get_dup(o, "key");
-	h->serial = get_dup(o, "serial");
-	h->ari_id = get_dup(o, "ari");
+	if (take_text(o, "key", &h->key_id, e) == -1 ||
+	    take_text(o, "serial", &h->serial, e) == -1 ||
+	    take_text(o, "ari", &h->ari_id, e) == -1)
+		return -1;
 	text = json_get_text(o, "issuer");
 	h->issuer = text == NULL ? NULL : certs_intern(text);
 	text = json_get_text(o, "ca");
@@ -302,7 +315,7 @@ cert_decode_order(struct cert *c, const char *text, size_t len, struct err *e)
 		return -1;
 	if (url == NULL ? begun == 0
 			: !str_is_https_url(url) ||
-		    (key != NULL && !str_is_hex(key, KEY_ID_LEN)))
+			      (key != NULL && !str_is_hex(key, KEY_ID_LEN)))
 		return err_set(e, ERR_PROTO, 0, "not what we wrote");
 	/* for other names, key type or CA than are wanted now: of no use */
 	if (get_hash(root, "wants") != c->wants)
@@ -311,21 +324,25 @@ cert_decode_order(struct cert *c, const char *text, size_t len, struct err *e)
 		c->begun = begun;
 		return 0;
 	}
-	c->order_url = strdup(url);
-	c->order_key = key == NULL ? NULL : strdup(key);
-	c->tokens = get_dup(root, "tokens");
-	return c->order_url == NULL ? err_nomem(e, "order") : 0;
+	if (take_text(root, "url", &c->order_url, e) == -1 ||
+	    take_text(root, "key", &c->order_key, e) == -1 ||
+	    take_text(root, "tokens", &c->tokens, e) == -1)
+		return -1;
+	return 0;
 }
 
 int
 cert_decode(struct cert *c, const char *text, size_t len, struct err *e)
 {
 	AUTO(json_free) struct json *root = json_parse(text, len, e);
+	const char *name = json_get_text(root, "name");
 	const char *deploy;
 	size_t i;
 
 	if (root == NULL)
 		return -1;
+	if (name == NULL || strcmp(name, c->conf->name) != 0)
+		return err_set(e, ERR_PROTO, 0, "not what we wrote");
 	if (get_issued(root, &c->have, e) == -1)
 		return -1;
 	c->saved_at = get_time(root, "saved_at");
@@ -362,6 +379,8 @@ cert_clear(struct cert *c)
 	c->deploy = DEPLOY_NONE;
 }
 
+static void save_again(void *);
+
 int
 certs_init(struct certs *cs, const struct conf *conf, struct loop *loop,
     struct store *store, struct err *e)
@@ -373,8 +392,10 @@ certs_init(struct certs *cs, const struct conf *conf, struct loop *loop,
 	cs->store = store;
 	cs->loop = loop;
 	cs->newest_saved = 0;
+	cs->n_unsaved = cs->at_unsaved = 0;
 	cs->all = calloc(cs->n + 1, sizeof(*cs->all));
-	if (cs->all == NULL)
+	cs->again = loop_timer_new(loop, save_again, cs, e);
+	if (cs->all == NULL || cs->again == NULL)
 		return err_nomem(e, "certificates");
 	for (i = 0; i < cs->n; i++) {
 		cs->all[i].conf = &conf->certs[i];
@@ -404,6 +425,8 @@ certs_free(struct certs *cs)
 	}
 	free(cs->all);
 	cs->all = NULL;
+	loop_timer_free(cs->again);
+	cs->again = NULL;
 }
 
 /* A damaged value is put aside, and costs only what it said. */
@@ -413,6 +436,10 @@ damaged(struct load *l, const char *key, const struct err *why)
 	struct store *store = l->certs->store;
 	struct err e;
 
+	if (why->kind == ERR_NOMEM) {
+		l->no_memory = true;
+		return;
+	}
 	l->damaged++;
 	log_error("damaged state put aside, begun anew", KV("key", key),
 	    KV("error", why->what));
@@ -464,9 +491,8 @@ interrupted(struct certs *cs, struct cert *c)
 	trouble_set(t, "interrupted",
 	    "acmed ended while it was waiting for a new order", c->begun);
 	t->failures++;
-	t->next = c->begun +
-	    schedule_backoff(t->failures, c->have.not_before,
-		c->have.not_after, clock_now());
+	t->next = c->begun + schedule_backoff(t->failures, c->have.not_before,
+				 c->have.not_after, clock_now());
 	c->begun = 0;
 	if (cert_save(cs, c, SAVE_CERT, NULL, NULL, &e) == NULL)
 		log_error("state not saved", KV("cert", c->conf->name),
@@ -490,9 +516,15 @@ load_order(void *arg, const char *key, const struct store_value *v)
 }
 
 static void
-load_end(struct load *l, const struct err *e)
+load_end(struct load *l, const struct err *failed)
 {
-	l->loaded(l->arg, l->damaged, e);
+	struct err e;
+
+	if (failed == NULL && l->no_memory) {
+		(void)err_nomem(&e, "loading certificates");
+		failed = &e;
+	}
+	l->loaded(l->arg, l->damaged, failed);
 	free(l);
 }
 
@@ -578,8 +610,8 @@ wanted(const struct cert *c)
 			order = s->what;
 	}
 	return order == SAVE_NOTHING || (order != most && c->order_url == NULL)
-	    ? most
-	    : order;
+		   ? most
+		   : order;
 }
 
 static void
@@ -600,6 +632,60 @@ drop_order(struct certs *cs, const struct cert *c)
 	(void)cs->store->ops->drop(cs->store, key, dropped, NULL, NULL);
 }
 
+/* A certificate's state that is in memory only is tried again: a disk that was
+ * full does not stay so. */
+static void
+note_saved(struct certs *cs, struct cert *c, const struct err *failed)
+{
+	if (failed != NULL) {
+		cs->n_unsaved += c->unsaved ? 0 : 1;
+		if (!loop_timer_pending(cs->again))
+			loop_timer_set(cs->again, AGAIN_MS);
+	} else if (c->unsaved) {
+		cs->n_unsaved--;
+	}
+	c->unsaved = failed != NULL;
+}
+
+static void
+saved_again(void *arg, const struct err *e)
+{
+	const struct save *s = arg;
+	const struct cert *c = s->cert;
+
+	if (e != NULL) {
+		log_error("state still not saved", KV("cert", c->conf->name),
+		    KN("certificates", s->certs->n_unsaved),
+		    KV("error", e->what));
+		return;
+	}
+	log_info("state saved after all", KV("cert", c->conf->name));
+	if (s->certs->n_unsaved != 0)
+		loop_timer_set(s->certs->again, 0);
+}
+
+/* One of them, to see whether it works again. */
+static void
+save_again(void *arg)
+{
+	struct certs *cs = arg;
+	struct cert *c = NULL;
+	struct save *s;
+	struct err e;
+	uint32_t i;
+
+	for (i = 0; i < cs->n && (c == NULL || !c->unsaved); i++)
+		c = &cs->all[(cs->at_unsaved + i) % cs->n];
+	if (c == NULL || !c->unsaved)
+		return;
+	cs->at_unsaved = c->index;
+	s = cert_save(cs, c, SAVE_CERT, saved_again, NULL, &e);
+	if (s != NULL)
+		s->arg = s;
+	else
+		loop_timer_set(cs->again, AGAIN_MS);
+}
+
 static void
 save_end(void *arg, const struct store_value *v, const struct err *failed)
 {
@@ -609,6 +695,11 @@ save_end(void *arg, const struct store_value *v, const struct err *failed)
 	struct err e;
 
 	c->save_op = NULL;
+	if (c->saving == SAVE_CERT)
+		note_saved(cs, c, failed);
+	/* Nobody else writes here: what is there is of less use. */
+	if (failed != NULL && failed->kind == ERR_STALE)
+		c->rev = STORE_ANY;
 	if (failed == NULL && c->saving == SAVE_CERT)
 		c->rev = v->rev;
 	if (failed == NULL && c->saving == SAVE_CERT && c->order_url == NULL)

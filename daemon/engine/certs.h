@@ -89,6 +89,7 @@ struct cert {
 	struct heap_item ready; /* in its CA's heap, by urgency */
 	TAILQ_ENTRY(cert) due;  /* in its reload command's list */
 	bool reload_listed;
+	bool unsaved;               /* the last SAVE_CERT failed: tried again */
 	unsigned char shown_health; /* view.c: while it sorts */
 	bool forced; /* an operator said: now, whatever the back-off */
 };
@@ -100,6 +101,8 @@ struct certs {
 	struct store *store;
 	int64_t newest_saved; /* the latest instant found on disk */
 	struct loop *loop;
+	struct loop_timer *again; /* for those that could not be saved */
+	uint32_t n_unsaved, at_unsaved;
 };
 
 /* Names, key type and CA that the configuration wants, as a hash. */

@@ -61,7 +61,7 @@ static void
 settle(struct engine *en, struct cert *c, const char *why)
 {
 	struct trouble *t = &c->deploy_trouble;
-	struct err e;
+	struct err e = { .kind = ERR_NONE };
 
 	if (why == NULL) {
 		c->deploy = DEPLOY_DONE;

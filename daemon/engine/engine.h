@@ -91,7 +91,7 @@ void renew_now(struct engine *, struct cert *);
 /* When its next attempt begins; 0: one is under way or waits for a place. */
 int64_t renew_next(const struct engine *, const struct cert *);
 /* The session of a CA works again, or does not. */
-void renew_ca_changed(void *engine, struct session *);
+void renew_ca_changed(void *arg, struct session *);
 void renew_count(const struct engine *, struct ipc_status *);
 
 /* deploy.c: reload commands. */

@@ -22,6 +22,8 @@
 #define MINUTE_MS INT64_C(60000)
 #define HOUR_MS   (60 * MINUTE_MS)
 
+#define ENDS_SOON_S INT64_C(300)
+
 static const struct step_def steps[STEP__COUNT];
 
 const char *
@@ -70,18 +72,33 @@ issue_finish(struct issue *is, enum issue_end end, const struct err *e)
 	issue_done *done = is->done;
 	void *arg = is->arg;
 
-	tokens_stop(is);
+	/* Unheard, the CA may be validating; the order goes on later (F4). */
+	if (c->order_url != NULL && session_thumbprint(is->session) != NULL &&
+	    (end == ISSUE_BLOCKED || (e != NULL && e->kind != ERR_PROBLEM)))
+		issue_republish(is->env, c, session_thumbprint(is->session));
+	else
+		tokens_stop(is);
 	issue_free(is);
 	done(arg, c, end, e);
+}
+
+/* Whether e is what the session is blocked for, and not this certificate's. */
+static bool
+is_blockade(const struct issue *is, const struct err *e)
+{
+	const char *why;
+
+	if (session_blocked(is->session, &why) == 0)
+		return false;
+	return e->kind == ERR_NET || (e->num >= 502 && e->num <= 504) ||
+	       (why != NULL && strcmp(why, e->what) == 0);
 }
 
 static void
 issue_fail(struct issue *is, struct err *e)
 {
-	enum issue_end end = ISSUE_FAILED;
+	enum issue_end end = is_blockade(is, e) ? ISSUE_BLOCKED : ISSUE_FAILED;
 
-	if (session_blocked(is->session, NULL) != 0)
-		end = ISSUE_BLOCKED;
 	(void)err_wrap(e, "%s", steps[is->step].name);
 	issue_finish(is, end, e);
 }
@@ -109,26 +126,21 @@ issue_go(struct issue *is)
 		issue_next(is, s->on_reply(is, NULL, &e), &e);
 }
 
-/* That it is sent is on disk first (protocol Q2). */
-static struct next
-begin_order(struct issue *is)
-{
-	struct next n = NEXT_TO(STEP_NEW_ORDER);
-
-	is->cert->begun = clock_now();
-	n.save = SAVE_ORDER;
-	return n;
-}
-
 static void
 on_timer(void *arg)
 {
-	struct issue *is = arg;
+	issue_go(arg);
+}
 
-	if (is->step == STEP_NEW_ORDER)
-		issue_next(is, begin_order(is), NULL);
+/* Once it is installed there is nothing to do again but the saving. */
+static void
+not_saved(struct issue *is, struct err *e)
+{
+	(void)err_wrap(e, "state not saved");
+	if (is->then.what == NEXT_DONE)
+		issue_finish(is, ISSUE_OK, e);
 	else
-		issue_go(is);
+		issue_fail(is, e);
 }
 
 static void
@@ -140,8 +152,7 @@ on_saved(void *arg, const struct err *failed)
 	is->save = NULL;
 	if (failed != NULL) {
 		e = *failed;
-		(void)err_wrap(&e, "state not saved");
-		issue_fail(is, &e);
+		not_saved(is, &e);
 		return;
 	}
 	issue_next(is, is->then, NULL);
@@ -157,14 +168,14 @@ issue_next(struct issue *is, struct next n, struct err *e)
 	}
 	if (n.save != SAVE_NOTHING) {
 		enum cert_save what = n.save;
-		struct err se;
+		struct err se = { .kind = ERR_NONE };
 
 		n.save = SAVE_NOTHING;
 		is->then = n;
 		is->save = cert_save(
 		    is->env->certs, is->cert, what, on_saved, is, &se);
 		if (is->save == NULL)
-			issue_fail(is, &se);
+			not_saved(is, &se);
 		return;
 	}
 	if (n.what == NEXT_DONE) {
@@ -246,7 +257,8 @@ next_later(enum step to, int64_t wait_ms)
 int64_t
 issue_poll_wait(struct issue *is, const struct reply *r, enum pace p)
 {
-	bool young = clock_mono_ms() - is->polling_since_ms < 10 * MINUTE_MS;
+	int64_t age = clock_mono_ms() - is->polling_since_ms;
+	bool young = age < 10 * MINUTE_MS;
 	int64_t said = r->retry_after_s * 1000;
 	int64_t wait = session_pace_ms(is->session, p);
 	unsigned i;
@@ -260,7 +272,14 @@ issue_poll_wait(struct issue *is, const struct reply *r, enum pace p)
 	for (i = 0; i < is->polls && wait < 15000; i++)
 		wait *= 2;
 	is->polls++;
-	return wait < 15000 ? wait : rnd_jitter(20000, 25);
+	if (wait < 15000)
+		return wait;
+	wait = age / 30; /* 20 s at first, 10 min when it takes hours */
+	if (wait < 20000)
+		wait = 20000;
+	if (wait > 10 * MINUTE_MS)
+		wait = 10 * MINUTE_MS;
+	return rnd_jitter(wait, 25);
 }
 
 void
@@ -274,33 +293,70 @@ issue_poll_begin(struct issue *is)
 void
 issue_drop_order(struct issue *is)
 {
+	const char *key = is->cert->order_key, *used = is->cert->have.key_id;
+
 	tokens_stop(is);
+	if (key != NULL && (used == NULL || strcmp(key, used) != 0))
+		keys_drop(is->env->keys, key);
 	cert_forget_order(is->cert);
 	is->n_authzs = 0;
-	is->all_valid = false;
+	is->all_valid = is->post_mortem = false;
+	buf_reset(&is->failures);
 }
 
 /* The order is of no use: forget it, and try a new one, but once only. */
 struct next
 issue_abandon(struct issue *is, struct err *e)
 {
+	if (e->kind == ERR_NOMEM) /* which is no fault of the order */
+		return NEXT_FAILED;
 	log_info("order abandoned", KV("cert", is->cert->conf->name),
 	    KV("order", is->cert->order_url), KV("why", e->what));
 	issue_drop_order(is);
 	if (is->abandoned)
 		return NEXT_FAILED;
 	is->abandoned = true;
-	return begin_order(is);
+	return NEXT_TO(STEP_NEW_ORDER);
 }
 
 /* The order itself */
+
+static void
+begun_saved(void *arg, const struct err *failed)
+{
+	struct issue *is = arg;
+	struct err e;
+
+	is->save = NULL;
+	if (failed == NULL) {
+		ask_go(is->ask);
+		return;
+	}
+	e = *failed;
+	(void)err_wrap(&e, "state not saved");
+	issue_fail(is, &e);
+}
+
+/* That it is sent is on disk first (protocol Q2). */
+static void
+our_turn(void *arg)
+{
+	struct issue *is = arg;
+	struct err e;
+
+	is->cert->begun = clock_now();
+	is->save = cert_save(
+	    is->env->certs, is->cert, SAVE_ORDER, begun_saved, is, &e);
+	if (is->save == NULL)
+		issue_fail(is, &e);
+}
 
 static int
 start_new_order(struct issue *is, struct err *e)
 {
 	AUTO(buf_done) struct buf payload = BUF_INIT(JWS_PAYLOAD_MAX);
 	const struct conf_cert *cc = is->cert->conf;
-	struct ask_spec spec = { 0 };
+	struct ask_spec spec = { .turn = our_turn };
 
 	if (request_new_order(cc->idents, cc->n_idents, NULL, &payload, e) ==
 	    -1)
@@ -323,6 +379,18 @@ still_pending(struct issue *is, const struct reply *r, struct err *e)
 	return next_later(STEP_POLL_ORDER, issue_poll_wait(is, r, PACE_ORDER));
 }
 
+/* Finalized, and shown as it was before: look again, not at once. */
+static struct next
+still_ready(struct issue *is, struct err *e)
+{
+	if (is->resyncs++ < 5)
+		return next_later(
+		    STEP_POLL_ORDER, 1000 * (INT64_C(1) << is->resyncs));
+	(void)err_set(
+	    e, ERR_LIMIT, 0, "the order is still ready after its finalization");
+	return NEXT_FAILED;
+}
+
 static struct next
 by_status(struct issue *is, const struct reply *r, struct err *e)
 {
@@ -335,6 +403,8 @@ by_status(struct issue *is, const struct reply *r, struct err *e)
 			return NEXT_TO(STEP_AUTHZ);
 		return still_pending(is, r, e);
 	case ACME_READY:
+		if (is->step == STEP_FINALIZE)
+			return still_ready(is, e);
 		return NEXT_TO(STEP_KEY);
 	case ACME_PROCESSING:
 		if (clock_mono_ms() - is->polling_since_ms > 24 * HOUR_MS) {
@@ -396,8 +466,13 @@ got_order(struct issue *is, const struct answer *a, struct err *e)
 		(void)err_nomem(e, "order");
 		return NEXT_FAILED;
 	}
-	if (order_decode(r->body, r->len, is->order_pool, &is->order, e) == -1)
+	if (order_decode(r->body, r->len, is->order_pool, &is->order, e) ==
+	    -1) {
+		/* finalized perhaps: never given up for an odd reply (A24) */
+		if (is->step == STEP_FINALIZE && is->resyncs++ < 5)
+			return next_later(STEP_POLL_ORDER, 1000);
 		return issue_abandon(is, e);
+	}
 	if (!order_is_for(&is->order, cc->idents, cc->n_idents)) {
 		(void)err_set(e, ERR_PROTO, 0,
 		    "the CA's order is for other names than we asked for");
@@ -415,6 +490,30 @@ got_order(struct issue *is, const struct answer *a, struct err *e)
 	else if (is->polls == 2 && !is->told_when)
 		session_pace_learn(is->session, PACE_ORDER, false);
 	return by_status(is, r, e);
+}
+
+/*
+ * Some CAs give the order of before again, as it was.  When it ends within
+ * minutes, wait for that, and for a new one, rather than fail in its middle
+ * (protocol E25).  Once: such a CA may have no others.
+ */
+static bool
+outlives(struct issue *is, struct next *n)
+{
+	const struct order *o = &is->order;
+	int64_t left = o->expires - clock_now();
+
+	if (o->status != ACME_PENDING || o->expires == 0 ||
+	    left > ENDS_SOON_S || is->outlived)
+		return false;
+	log_info("the CA's order ends too soon, waiting for a new one",
+	    KV("cert", is->cert->conf->name), KV("order", is->cert->order_url),
+	    KN("ends_in_s", left));
+	is->outlived = true;
+	issue_drop_order(is);
+	*n = next_later(
+	    STEP_NEW_ORDER, (left < 0 ? 1 : left + 1) * INT64_C(1000));
+	return true;
 }
 
 static struct next
@@ -437,7 +536,9 @@ got_new_order(struct issue *is, const struct answer *a, struct err *e)
 	    KV("ca", session_ca(is->session)->name),
 	    KV("order", is->cert->order_url));
 	n = got_order(is, a, e);
-	if (n.what != NEXT_FAIL && is->cert->order_url != NULL)
+	if (n.what == NEXT_FAIL || is->cert->order_url == NULL)
+		return n;
+	if (!outlives(is, &n))
 		n.save = SAVE_ORDER;
 	return n;
 }

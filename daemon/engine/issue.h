@@ -28,12 +28,13 @@ struct issue_env { /* outlives every attempt */
 };
 
 enum issue_end {
-	ISSUE_OK,      /* installed, and saved as such */
+	ISSUE_OK,      /* installed */
 	ISSUE_FAILED,  /* of this certificate: back off */
 	ISSUE_BLOCKED, /* the CA or the account as a whole: not our fault */
 };
 
-/* Runs once, from the loop.  e says why when it did not succeed. */
+/* Runs once, from the loop.  e says why when it did not succeed; with ISSUE_OK,
+ * that the state was not saved. */
 typedef void issue_done(
     void *arg, struct cert *, enum issue_end, const struct err *e);
 

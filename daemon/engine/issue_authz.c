@@ -57,8 +57,8 @@ publish_one(struct tokens *t, const char *token, const char *thumbprint,
 
 /* Call fn with each of the tokens in a list separated by spaces. */
 static void
-each_token(const char *list, void (*fn)(void *arg, const char *token),
-    void *arg)
+each_token(
+    const char *list, void (*fn)(void *arg, const char *token), void *arg)
 {
 	char token[TOKENS_ANSWER_MAX];
 	size_t len;
@@ -108,6 +108,41 @@ issue_republish(
 	each_token(c->tokens, republish, &r);
 }
 
+/* What the CA says of names that failed */
+
+static void
+note_failure(struct issue *is, const char *ident, const struct authz *z)
+{
+	struct err why;
+
+	if (z->has_error)
+		why = z->error;
+	else
+		(void)err_set(&why, ERR_PROBLEM, 403,
+		    "the authorization is %s, the CA does not say why",
+		    acme_status_name(z->status));
+	if (is->failures.len == 0)
+		is->failure = why;
+	buf_printf(&is->failures, "%s%s: %s", is->failures.len == 0 ? "" : "; ",
+	    ident, why.what);
+	session_validation_failed(is->session, ident);
+}
+
+/* Every name that failed, in one error: the first one's type decides. */
+static struct next
+fail_names(struct issue *is, struct err *e)
+{
+	AUTO(buf_done) struct buf all = is->failures;
+
+	is->failures = BUF_INIT(FAILURES_MAX);
+	*e = is->failure;
+	(void)err_set(e, is->failure.kind, is->failure.num, "%s",
+	    buf_ok(&all) ? buf_str(&all) : is->failure.what);
+	e->problem = is->failure.problem;
+	issue_drop_order(is);
+	return NEXT_FAILED;
+}
+
 /* Looking at each authorization */
 
 static int
@@ -116,8 +151,14 @@ list_authzs(struct issue *is, struct err *e)
 	struct order *o = &is->order;
 	size_t i;
 
+	/* Each look begins anew, and may be one of many. */
+	is->n_authzs = 0;
+	pool_free(is->pool);
+	is->pool = pool_new(4 * ACME_BODY_MAX);
 	is->authzs =
-	    pool_alloc(is->pool, (o->n_authzs + 1) * sizeof(*is->authzs));
+	    is->pool == NULL
+		? NULL
+		: pool_alloc(is->pool, (o->n_authzs + 1) * sizeof(*is->authzs));
 	if (is->authzs == NULL)
 		return err_nomem(e, "authorizations");
 	is->n_authzs = o->n_authzs;
@@ -160,6 +201,22 @@ is_ours(const struct issue *is, const struct authz *z)
 	return false;
 }
 
+/* One of an order that is invalid: it is asked only for the reason. */
+static struct next
+examine_authz(struct issue *is, const struct authz *z, struct err *e)
+{
+	if (z->status != ACME_VALID && z->status != ACME_PENDING)
+		note_failure(is, z->ident.value, z);
+	if (++is->at < is->n_authzs)
+		return NEXT_TO(STEP_AUTHZ);
+	is->post_mortem = false;
+	if (is->failures.len != 0 || is->failures.bad)
+		return fail_names(is, e);
+	(void)err_set(
+	    e, ERR_PROTO, 0, "the order is invalid, the CA does not say why");
+	return issue_abandon(is, e);
+}
+
 static struct next
 take_authz(struct issue *is, const struct authz *z, struct err *e)
 {
@@ -171,6 +228,8 @@ take_authz(struct issue *is, const struct authz *z, struct err *e)
 		    z->ident.value);
 		return issue_abandon(is, e);
 	}
+	if (is->post_mortem)
+		return examine_authz(is, z, e);
 	if (z->status != ACME_VALID && z->status != ACME_PENDING) {
 		(void)err_set(e, ERR_PROTO, 0, "authorization of %s is %s",
 		    z->ident.value, acme_status_name(z->status));
@@ -319,31 +378,6 @@ start_poll_authz(struct issue *is, struct err *e)
 	    is, &(struct ask_spec){ .url = is->authzs[is->at].url }, e);
 }
 
-static void
-note_failure(struct issue *is, const char *ident, const struct err *why)
-{
-	if (is->failures.len == 0)
-		is->failure = *why;
-	buf_printf(&is->failures, "%s%s: %s", is->failures.len == 0 ? "" : "; ",
-	    ident, why->what);
-	session_validation_failed(is->session, ident);
-}
-
-/* Every name that failed, in one error: the first one's type decides. */
-static struct next
-fail_names(struct issue *is, struct err *e)
-{
-	AUTO(buf_done) struct buf all = is->failures;
-
-	is->failures = BUF_INIT(FAILURES_MAX);
-	*e = is->failure;
-	(void)err_set(e, is->failure.kind, is->failure.num, "%s",
-	    buf_ok(&all) ? buf_str(&all) : is->failure.what);
-	e->problem = is->failure.problem;
-	issue_drop_order(is);
-	return NEXT_FAILED;
-}
-
 static struct next
 look_again(struct issue *is, const struct reply *r, const struct authz *z,
     struct err *e)
@@ -360,7 +394,7 @@ look_again(struct issue *is, const struct reply *r, const struct authz *z,
 		return NEXT_FAILED;
 	}
 	/* Some CAs leave a failed challenge pending, to be answered again. */
-	if (z->status == ACME_PENDING && z->has_error && z->http01 != NULL &&
+	if (z->http01 != NULL && z->http01->has_error &&
 	    z->http01->status == ACME_PENDING &&
 	    one->reanswers < REANSWERS_MAX) {
 		int64_t wait = 5000 * (INT64_C(1) << one->reanswers++);
@@ -386,24 +420,21 @@ learn(struct issue *is, bool finished)
 struct next
 polled_authz(struct issue *is, const struct answer *a, struct err *e)
 {
+	AUTO(pool_free) struct pool *pool = pool_new(ACME_BODY_MAX);
 	struct one_authz *one = &is->authzs[is->at];
-	struct err why;
 	struct authz z;
 
-	if (authz_decode(a->reply->body, a->reply->len, is->pool, &z, e) == -1)
+	if (pool == NULL) {
+		(void)err_nomem(e, "authorization");
+		return NEXT_FAILED;
+	}
+	if (authz_decode(a->reply->body, a->reply->len, pool, &z, e) == -1)
 		return NEXT_FAILED;
 	learn(is, z.status != ACME_PENDING);
 	if (z.status == ACME_PENDING && is->failures.len == 0)
 		return look_again(is, a->reply, &z, e);
-	if (z.status != ACME_PENDING && z.status != ACME_VALID) {
-		if (z.has_error)
-			why = z.error;
-		else
-			(void)err_set(&why, ERR_PROBLEM, 403,
-			    "the authorization is %s, the CA does not say why",
-			    acme_status_name(z.status));
-		note_failure(is, one->ident, &why);
-	}
+	if (z.status != ACME_PENDING && z.status != ACME_VALID)
+		note_failure(is, one->ident, &z);
 	is->at++;
 	if (seek_pending(is)) {
 		is->polls = 0;
@@ -425,6 +456,11 @@ issue_invalid(struct issue *is, struct err *e)
 		*e = is->order.error;
 		issue_drop_order(is);
 		return NEXT_FAILED;
+	}
+	if (is->order.n_authzs != 0) {
+		is->post_mortem = true;
+		is->at = 0;
+		return NEXT_TO(STEP_AUTHZ);
 	}
 	(void)err_set(
 	    e, ERR_PROTO, 0, "the order is invalid, the CA does not say why");

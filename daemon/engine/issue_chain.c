@@ -113,6 +113,8 @@ start_install(struct issue *is, struct err *e)
 
 	if (chain_check(is->chain, is->cert->order_key, cc->idents,
 		cc->n_idents, clock_now(), SKEW_S, e) == -1) {
+		if (e->kind == ERR_NOMEM)
+			return -1;
 		log_error("the CA issued something else than we ordered: "
 			  "not installed",
 		    KV("cert", cc->name), KV("order", is->cert->order_url),
@@ -158,10 +160,12 @@ retire_key(struct issue *is)
 		is->cert->old_keys = buf_take(&list, NULL);
 }
 
+/* All or nothing: what is known of the certificate before stays whole. */
 static int
 remember(struct issue *is, uint32_t version, struct err *e)
 {
 	AUTO(pool_free) struct pool *pool = pool_new(256 << 10);
+	AUTO(free) char *key_id = NULL, *serial = NULL, *ari_id = NULL;
 	struct cert *c = is->cert;
 	struct issued *h = &c->have;
 	struct x509_info info;
@@ -170,13 +174,19 @@ remember(struct issue *is, uint32_t version, struct err *e)
 		return err_nomem(e, "certificate");
 	if (chain_info(is->chain, pool, &info, e) == -1)
 		return -1;
+	key_id = strdup(c->order_key);
+	serial = strdup(info.serial);
+	ari_id = info.ari_id == NULL ? NULL : strdup(info.ari_id);
+	if (key_id == NULL || serial == NULL ||
+	    (ari_id == NULL && info.ari_id != NULL))
+		return err_nomem(e, "certificate");
 	retire_key(is);
 	free(h->key_id);
 	free(h->serial);
 	free(h->ari_id);
-	h->key_id = strdup(c->order_key);
-	h->serial = strdup(info.serial);
-	h->ari_id = info.ari_id == NULL ? NULL : strdup(info.ari_id);
+	h->key_id = take_ptr(key_id);
+	h->serial = take_ptr(serial);
+	h->ari_id = take_ptr(ari_id);
 	h->issuer = certs_intern(info.issuer);
 	h->ca = certs_intern(session_ca(is->session)->name);
 	h->not_before = info.not_before;
@@ -185,9 +195,24 @@ remember(struct issue *is, uint32_t version, struct err *e)
 	h->renew_at = schedule_pick(info.not_before, info.not_after);
 	h->made_for = c->wants;
 	h->version = version;
-	if (h->key_id == NULL || h->serial == NULL)
-		return err_nomem(e, "certificate");
 	return 0;
+}
+
+/* Clients refuse it from then on, whatever it says of itself (protocol H8). */
+static void
+compare_ends(const struct issue *is)
+{
+	int64_t end = chain_issuers_end(is->chain);
+	char issuers[CLOCK_RFC3339_MAX], leaf[CLOCK_RFC3339_MAX];
+
+	if (end >= is->cert->have.not_after)
+		return;
+	clock_format(end, issuers);
+	clock_format(is->cert->have.not_after, leaf);
+	log_warn("an issuer in the chain ends before the certificate: look for "
+		 "another chain of the CA, for preferred-chain",
+	    KV("cert", is->cert->conf->name), KV("issuer_ends", issuers),
+	    KV("certificate_ends", leaf));
 }
 
 struct next
@@ -200,6 +225,7 @@ installed(struct issue *is, const struct answer *a, struct err *e)
 	log_info("certificate installed", KV("cert", c->conf->name),
 	    KV("ca", c->have.ca), KV("issuer", c->have.issuer),
 	    KV("serial", c->have.serial), KN("version", c->have.version));
+	compare_ends(is);
 	issue_drop_order(is);
 	trouble_clear(&c->issue_trouble);
 	trouble_clear(&c->deploy_trouble);

@@ -92,8 +92,9 @@ struct issue {
 	unsigned polls, resyncs;
 	int64_t polling_since_ms;
 	bool told_when; /* the CA said Retry-After: do not be cleverer */
-	bool abandoned, second_key;
-	bool all_valid; /* as the last look at the authorizations found */
+	bool abandoned, second_key, outlived;
+	bool post_mortem; /* the order is invalid: looking for the reason */
+	bool all_valid;   /* as the last look at the authorizations found */
 
 	struct buf csr;
 	struct chain *chain;

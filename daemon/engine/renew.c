@@ -149,11 +149,15 @@ on_tick(void *arg)
 	struct engine *en = arg;
 	struct heap_item *it;
 	struct cert *c;
+	bool was_bad = en->clock_bad;
+	uint32_t i;
 
 	if (!clock_check(en)) {
 		loop_timer_set(en->tick, 60000);
 		return;
 	}
+	for (i = 0; was_bad && i < en->conf->n_cas; i++)
+		pump(&en->cas[i]);
 	while ((it = heap_first(&en->sleeping)) != NULL &&
 	       it->key <= clock_now()) {
 		c = OF(it, sleep);
@@ -161,6 +165,16 @@ on_tick(void *arg)
 		renew_look(en, c);
 	}
 	tick_set(en);
+}
+
+/* A limit without a word on when it ends: 1 h, doubling to a day. */
+static int64_t
+unsaid(unsigned failures)
+{
+	unsigned n = failures < 6 ? failures : 6;
+	int64_t wait = HOUR << (n == 0 ? 0 : n - 1);
+
+	return (wait < DAY ? wait : DAY) + (int64_t)rnd_below(30);
 }
 
 /* After a failure: when may it be tried again (protocol P, Q1, M1, M2)? */
@@ -172,18 +186,24 @@ retry_at(const struct cert *c, const struct err *e, bool *operator)
 	int64_t wait = schedule_backoff(
 	    c->issue_trouble.failures, h->not_before, h->not_after, now);
 	enum verdict v = VERDICT_BACK_OFF;
+	bool limited;
 	size_t len;
 
+	/* trouble of this machine: mended soon perhaps, and no CA minds */
+	if ((e->kind == ERR_SYS || e->kind == ERR_NOMEM) && wait > HOUR)
+		wait = rnd_jitter(HOUR, 20);
 	if (e->kind == ERR_PROBLEM)
 		v = problem_verdict((enum acme_problem)e->problem);
 	*operator= v == VERDICT_OPERATOR || v == VERDICT_ACCOUNT;
-	if (e->kind == ERR_PROBLEM && e->problem == PROBLEM_RATE_LIMITED &&
-	    e->retry_after_s < 0) {
+	limited = e->kind == ERR_PROBLEM && e->problem == PROBLEM_RATE_LIMITED;
+	if (limited && e->retry_after_s < 0) {
+		const char *url = problem_url(e->what, &len);
+
 		/* paused by the CA: a person must open a page */
-		if (problem_url(e->what, &len) != NULL)
+		if (url != NULL && memmem(url, len, "unpause", 7) != NULL)
 			*operator= true;
-		else if (wait < HOUR)
-			wait = HOUR;
+		else
+			wait = unsaid(c->issue_trouble.failures);
 	}
 	if (*operator)
 		wait = rnd_jitter(DAY, 5);
@@ -191,8 +211,10 @@ retry_at(const struct cert *c, const struct err *e, bool *operator)
 		int64_t said = e->retry_after_s + (int64_t)rnd_below(30);
 
 		/* exactly as the CA says, when it says it of a limit */
-		if (e->problem == PROBLEM_RATE_LIMITED || said > wait)
+		if (limited || (said > wait && said <= DAY))
 			wait = said;
+		else if (said > DAY && wait < DAY)
+			wait = DAY;
 	}
 	return now + wait;
 }
@@ -218,7 +240,7 @@ state_saved(void *arg, const struct err *e)
 static void
 save(struct engine *en, struct cert *c)
 {
-	struct err e;
+	struct err e = { .kind = ERR_NONE };
 
 	if (cert_save(&en->certs, c, SAVE_CERT, state_saved, c, &e) == NULL)
 		state_saved(c, &e);
@@ -253,6 +275,10 @@ ended(void *arg, struct cert *c, enum issue_end end, const struct err *e)
 	switch (end) {
 	case ISSUE_OK:
 		c->forced = false;
+		if (e != NULL) {
+			state_saved(c, e);
+			save(en, c);
+		}
 		if (c->deploy == DEPLOY_RELOAD)
 			deploy_due(en, c);
 		break;
@@ -285,6 +311,26 @@ may_start(struct engine *en, struct ca_queue *q)
 	       session_blocked(q->session, NULL) == 0;
 }
 
+/* Its names have failed too often this hour, perhaps for others (M4). */
+static void
+wait_for_names(struct engine *en, struct cert *c, int64_t until)
+{
+	struct trouble *t = &c->issue_trouble;
+	char text[CLOCK_RFC3339_MAX];
+
+	clock_format(until, text);
+	log_info("too many failed validations of its names: not tried yet",
+	    KV("cert", c->conf->name), KV("next", text));
+	if (t->text == NULL)
+		trouble_set(t, "validation",
+		    "a name of it failed 3 validations within the hour, as "
+		    "part of another certificate",
+		    clock_now());
+	t->next = until;
+	deploy_busy(en, c, -1);
+	sleep_until(en, c, until);
+}
+
 static void
 begin(struct engine *en, struct ca_queue *q, struct cert *c)
 {
@@ -297,9 +343,7 @@ begin(struct engine *en, struct ca_queue *q, struct cert *c)
 		guard = session_validation_when(
 		    q->session, cc->idents, cc->n_idents);
 	if (guard != 0) {
-		deploy_busy(en, c, -1);
-		c->issue_trouble.next = guard;
-		sleep_until(en, c, guard);
+		wait_for_names(en, c, guard);
 		return;
 	}
 	log_info(c->have.version == 0 ? "issuing" : "renewing",

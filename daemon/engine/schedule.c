@@ -82,7 +82,7 @@ schedule_left(int64_t not_before, int64_t not_after, int64_t now)
 		return 0;
 	if (now <= not_before)
 		return 1000;
-	return (unsigned)((not_after - now) / ((life + 999) / 1000));
+	return (unsigned)((not_after - now) * 1000 / life);
 }
 
 enum alarm

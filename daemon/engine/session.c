@@ -7,6 +7,7 @@
 #include "daemon/engine/session.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,8 +22,10 @@
 
 #define HOUR        INT64_C(3600)
 #define DIR_AGE_MS  (12 * HOUR * 1000)
+#define LINKS_MAX   8
 #define PACE_MIN_MS 10
 #define PACE_MAX_MS 2000
+#define REQUEST_MAX 50000 /* Boulder refuses longer bodies (protocol A19) */
 
 struct ask {
 	TAILQ_ENTRY(ask) link;
@@ -32,9 +35,11 @@ struct ask {
 	char *payload;
 	char *accept;
 	ask_done *done;
+	void (*turn)(void *arg);
 	void *arg;
 	bool setup, jwk, once, started, queued_order;
 	unsigned resends, tries;
+	unsigned registration; /* the session's, when it was last sent */
 	char *nonce;
 	struct http_call *call;
 	struct keys_op *signing;
@@ -78,8 +83,9 @@ ask_finish(struct ask *a, const struct reply *r, const struct err *e)
 {
 	ask_done *done = a->done;
 	void *arg = a->arg;
-	AUTO(free) char *url = take_ptr(a->url); /* which r has, too */
+	AUTO(free) char *url = take_ptr(a->url);
 
+	(void)url; /* r has it too, and done reads that */
 	ask_free(a);
 	done(arg, r, e);
 }
@@ -141,6 +147,7 @@ session_block(struct session *s, int64_t until, const char *why)
 	free(s->why);
 	s->why = strdup(why);
 	s->blocked_until = until;
+	loop_timer_stop(s->retry);
 	if (until != INT64_MAX) {
 		int64_t wait = until - clock_now();
 
@@ -156,13 +163,21 @@ static void
 block_by(struct session *s, const struct err *e)
 {
 	static const int64_t waits[] = { 30, 60, 120, 300, 600 };
-	unsigned n = s->failures++;
+	unsigned n = s->failures;
 	int64_t wait = waits[n < NELEM(waits) ? n : NELEM(waits) - 1];
 
 	wait = rnd_jitter(wait, 20);
 	if (e->retry_after_s > wait)
 		wait =
 		    e->retry_after_s < 24 * HOUR ? e->retry_after_s : 24 * HOUR;
+	/* The same trouble, as the next of those under way met it; or there is
+	 * worse already. */
+	if (s->blocked_until != 0 &&
+	    (s->blocked_until == INT64_MAX || e->retry_after_s <= 0 ||
+		clock_now() + wait <= s->blocked_until))
+		return;
+	if (s->blocked_until == 0)
+		s->failures++;
 	session_block(s, clock_now() + wait, e->what);
 }
 
@@ -237,8 +252,11 @@ ask_again(struct ask *a, const struct err *why, struct err *e)
 	return 0;
 }
 
-/* The account that we name is not there any more (a reset CA): make it again
- * with the same key, at most once an hour (protocol D6). */
+/*
+ * The account that we name is not there any more (a reset CA): make it again
+ * with the same key, at most once an hour (protocol D6).  Others that named it
+ * too wait for the new one.
+ */
 static bool
 reregister(struct ask *a, const struct err *e)
 {
@@ -246,17 +264,23 @@ reregister(struct ask *a, const struct err *e)
 	struct err ie;
 
 	if (e->kind != ERR_PROBLEM ||
-	    e->problem != PROBLEM_ACCOUNT_DOES_NOT_EXIST || a->setup ||
-	    (s->reregistered_at != 0 &&
-		clock_now() - s->reregistered_at < HOUR))
+	    e->problem != PROBLEM_ACCOUNT_DOES_NOT_EXIST || a->setup)
 		return false;
-	log_warn("the CA does not know our account any more: registering again",
-	    KV("ca", s->ca->name), KV("account", s->doc.url));
-	s->reregistered_at = clock_now();
-	free(s->doc.url);
-	s->doc.url = NULL;
-	s->tried_existing = true;
-	s->state = SESSION_COLD;
+	if (a->registration == s->registrations) {
+		if (s->reregistered_at != 0 &&
+		    clock_now() - s->reregistered_at < HOUR)
+			return false;
+		log_warn("the CA does not know our account any more: "
+			 "registering again",
+		    KV("ca", s->ca->name), KV("account", s->doc.url));
+		s->reregistered_at = clock_now();
+		s->registrations++;
+		free(s->doc.url);
+		s->doc.url = NULL;
+		s->tried_existing = true;
+		if (s->state == SESSION_READY)
+			s->state = SESSION_COLD;
+	}
 	a->started = false;
 	if (ask_start(a, &ie) == -1)
 		ask_finish(a, NULL, &ie);
@@ -315,12 +339,42 @@ ask_failed(struct ask *a, struct err *e)
 	ask_finish(a, NULL, e);
 }
 
-static void
-log_exchange(const struct ask *a, const struct http_reply *h, const char *error)
+void
+session_log(const struct session *s, const char *method, const char *url,
+    const struct http_reply *h, const char *error)
 {
-	log_debug("exchange", KV("ca", a->s->ca->name), KV("method", "POST"),
-	    KV("url", ask_url(a)), KN("status", http_status(h)),
-	    KN("ms", http_ms(h)), KV("error", error));
+	log_debug("exchange", KV("ca", s->ca->name), KV("method", method),
+	    KV("url", url), KN("status", h == NULL ? 0 : http_status(h)),
+	    KN("ms", h == NULL ? 0 : http_ms(h)), KV("error", error));
+}
+
+/* Put " (see URL)" behind what e says, if that leaves room in front. */
+static void
+add_page(void *arg, const char *url)
+{
+	struct err *e = arg;
+	size_t len = strlen(e->what), room = sizeof(e->what) - len;
+
+	if (strlen(url) + PROBLEM_ROOM < room && strstr(e->what, url) == NULL)
+		(void)snprintf(e->what + len, room, " (see %s)", url);
+}
+
+/* The page that a refusal points to (protocol D10, M1). */
+static void
+add_pages(struct err *e, const struct reply *r)
+{
+	const char *rel, *link;
+	unsigned i;
+
+	if (e->kind != ERR_PROBLEM)
+		return;
+	rel = e->problem == PROBLEM_USER_ACTION_REQUIRED ? "terms-of-service"
+	      : e->problem == PROBLEM_RATE_LIMITED       ? "help"
+							 : NULL;
+	for (i = 0; rel != NULL && i < LINKS_MAX &&
+		    (link = http_header(r->http, "Link", i)) != NULL;
+	     i++)
+		reply_links(link, r->url, rel, add_page, e);
 }
 
 /*
@@ -338,6 +392,7 @@ on_reply(void *arg, const struct http_reply *h, const struct err *net)
 	a->call = NULL;
 	if (net != NULL) {
 		e = *net;
+		session_log(a->s, "POST", ask_url(a), NULL, e.what);
 		ask_failed(a, &e);
 		return;
 	}
@@ -352,7 +407,7 @@ on_reply(void *arg, const struct http_reply *h, const struct err *net)
 	r.url = ask_url(a);
 	r.http = h;
 	if (r.status >= 200 && r.status < 300) {
-		log_exchange(a, h, "");
+		session_log(a->s, "POST", r.url, h, "");
 		a->s->failures = 0;
 		ask_finish(a, &r, NULL);
 		return;
@@ -360,7 +415,8 @@ on_reply(void *arg, const struct http_reply *h, const struct err *net)
 	(void)problem_decode(
 	    r.status, http_header(h, "Content-Type", 0), r.body, r.len, &e);
 	e.retry_after_s = r.retry_after_s;
-	log_exchange(a, h, e.what);
+	add_pages(&e, &r);
+	session_log(a->s, "POST", r.url, h, e.what);
 	ask_failed(a, &e);
 }
 
@@ -388,7 +444,13 @@ on_signed(void *arg, const struct keys_reply *k, const struct err *failed)
 		ask_finish(a, NULL, &e);
 		return;
 	}
-	a->call = http_start(a->s->env->http, &req, on_reply, a, &e);
+	if (k->len > REQUEST_MAX)
+		(void)err_set(&e, ERR_LIMIT, 0,
+		    "a request of %zu bytes, and CAs take %d: put fewer names "
+		    "into one certificate",
+		    k->len, REQUEST_MAX);
+	else
+		a->call = http_start(a->s->env->http, &req, on_reply, a, &e);
 	if (a->call == NULL)
 		ask_finish(a, NULL, &e);
 }
@@ -400,6 +462,8 @@ on_nonce(void *arg, const struct http_reply *h, const struct err *net)
 	struct err e;
 
 	a->call = NULL;
+	session_log(
+	    a->s, "HEAD", a->s->dir.new_nonce, h, net == NULL ? "" : net->what);
 	if (net != NULL) {
 		e = *net;
 		ask_failed(a, &e);
@@ -451,6 +515,10 @@ ask_send(struct ask *a, struct err *e)
 		.len = a->payload == NULL ? 0 : strlen(a->payload),
 	};
 
+	/* The account has just got lost: wait for the next one. */
+	if (!a->setup && s->doc.url == NULL)
+		return ask_start(a, e);
+	a->registration = s->registrations;
 	free(a->nonce);
 	a->nonce = nonce_take(s);
 	if (a->nonce == NULL)
@@ -477,7 +545,19 @@ on_next_order(void *arg)
 		(void)err_set(&e, ERR_LIMIT, 0, "%s",
 		    s->why == NULL ? "not now" : s->why);
 		ask_finish(a, NULL, &e);
-	} else if (ask_send(a, &e) == -1)
+	} else if (a->turn != NULL) {
+		a->turn(a->arg);
+	} else {
+		ask_go(a);
+	}
+}
+
+void
+ask_go(struct ask *a)
+{
+	struct err e;
+
+	if (ask_send(a, &e) == -1)
 		ask_finish(a, NULL, &e);
 }
 
@@ -587,6 +667,7 @@ ask_new(struct session *s, const struct ask_spec *spec, ask_done *done,
 	a->done = done;
 	a->arg = arg;
 	a->once = spec->once;
+	a->turn = spec->turn;
 	a->url = dup_or_null(spec->url, &failed);
 	a->payload = dup_or_null(spec->payload, &failed);
 	a->accept = dup_or_null(spec->accept, &failed);
@@ -716,6 +797,20 @@ failed_find(const struct session *s, const char *ident)
 	return NULL;
 }
 
+static void
+forget_old(struct session *s, const struct failed *but)
+{
+	struct failed *f, *next;
+
+	for (f = LIST_FIRST(&s->failed); f != NULL; f = next) {
+		next = LIST_NEXT(f, link);
+		if (f == but || clock_now() - f->at[0] <= HOUR)
+			continue;
+		LIST_REMOVE(f, link);
+		free(f);
+	}
+}
+
 void
 session_validation_failed(struct session *s, const char *ident)
 {
@@ -723,6 +818,7 @@ session_validation_failed(struct session *s, const char *ident)
 	size_t len = strlen(ident);
 	struct err e;
 
+	forget_old(s, f);
 	if (f == NULL) {
 		f = calloc(1, sizeof(*f) + len + 1);
 		if (f == NULL)

@@ -57,6 +57,8 @@ struct ask_spec {
 	const char *payload; /* NULL: POST-as-GET */
 	const char *accept;  /* NULL: application/json */
 	bool once; /* do not repeat when the reply was lost: finalize */
+	/* newOrder: its turn has come; goes on by ask_go().  May be NULL. */
+	void (*turn)(void *arg);
 };
 
 /*
@@ -67,6 +69,7 @@ struct ask_spec {
 struct ask *session_ask(struct session *, const struct ask_spec *, ask_done *,
     void *arg, struct err *);
 void ask_cancel(struct ask *); /* NULL is fine */
+void ask_go(struct ask *);     /* from the loop; may run done */
 
 /*
  * When the CA may be asked again: 0 now, INT64_MAX when a person must act.

@@ -61,6 +61,7 @@ struct session {
 	struct account_doc doc;
 	bool key_is_old; /* the key was on disk: the CA may know it */
 	int64_t reregistered_at;
+	unsigned registrations;
 	struct failed_list failed;
 
 	struct ask_list asks;     /* all that live */
@@ -75,7 +76,8 @@ struct session {
 	struct account_writes saves;
 	struct ask *account_ask;
 	bool tried_existing, key_checked, contact_tried;
-	bool doubted; /* the account may not be valid any more */
+	bool key_unsaved; /* made, and not yet on disk */
+	bool doubted;     /* the account may not be valid any more */
 
 	/* after a failure that concerns the CA or the account as a whole */
 	int64_t blocked_until; /* 0: not; INT64_MAX: until a person acts */
@@ -88,6 +90,10 @@ struct session {
 
 /* Account-level refusal: nobody asks until a person acts (protocol D7, D10). */
 void session_stop(struct session *, const struct err *);
+
+/* One line for each exchange, at debug level; h NULL: no reply came. */
+void session_log(const struct session *, const char *method, const char *url,
+    const struct http_reply *h, const char *error);
 
 /* Start preparing; ends in session_prepared() from the loop.  -1: it cannot
  * even start. */

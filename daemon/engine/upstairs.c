@@ -146,6 +146,7 @@ installed(void *arg, const void *body, const void *tail, size_t len,
 	} else {
 		(void)err_set(&e, ERR_LIMIT, 0, "%.*s",
 		    (int)sizeof(r->error) - 1, r->error);
+		e.kind = ERR_SYS; /* the text is complete */
 		op->done.installed(op->arg, 0, &e);
 	}
 }

@@ -91,6 +91,11 @@ set_next(const struct engine *en, const struct cert *c, struct json *o)
 
 	if (c->issue != NULL) {
 		json_set_str(o, "step", issue_step_name(c->issue));
+		json_set_str(o, "next", "go on with the attempt under way");
+		return;
+	}
+	if (en->clock_bad) {
+		json_set_str(o, "next", "wait for the clock to be right");
 		return;
 	}
 	if (c->ready.pos != 0) {
@@ -134,6 +139,15 @@ brief(const struct engine *en, const struct cert *c, struct json *o)
 }
 
 static void
+set_list(struct json *o, const char *key, const char **list)
+{
+	struct json *a = json_set_array(o, key);
+
+	for (; list != NULL && *list != NULL; list++)
+		json_push_str(a, *list);
+}
+
+static void
 view_ca(const struct ca_queue *q, struct json *o)
 {
 	const struct directory *d = session_directory(q->session);
@@ -148,6 +162,8 @@ view_ca(const struct ca_queue *q, struct json *o)
 	if (d != NULL) {
 		json_set_str(o, "terms_of_service", d->terms);
 		json_set_str(o, "website", d->website);
+		set_list(o, "caa_identities", d->caa_identities);
+		set_list(o, "profiles", d->profiles);
 	}
 	json_set_int(o, "active", q->active);
 	json_set_int(o, "queued", (int64_t)q->ready.n);
@@ -217,7 +233,10 @@ view_status(const struct engine *en, uint32_t limit)
 	json_set_int(counts, "valid", s.valid);
 	json_set_int(counts, "busy", s.busy);
 	json_set_int(counts, "failing", s.failing);
-	json_set_bool(root, "healthy", list(en, limit, root) && !en->clock_bad);
+	json_set_int(counts, "unsaved", en->certs.n_unsaved);
+	json_set_bool(root, "healthy",
+	    list(en, limit, root) && !en->clock_bad &&
+		en->certs.n_unsaved == 0);
 	cas = json_set_array(root, "cas");
 	for (i = 0; i < en->conf->n_cas; i++)
 		if (en->cas[i].session != NULL)
@@ -246,6 +265,8 @@ view_cert(const struct engine *en, const struct cert *c)
 	names = json_set_array(o, "names");
 	for (i = 0; i < c->conf->n_idents; i++)
 		json_push_str(names, c->conf->idents[i]);
+	json_set_str(
+	    o, "account", session_account_url(en->cas[c->conf->ca].session));
 	json_set_str(o, "key_type", key_type_name((enum key_type)c->conf->key));
 	json_set_str(o, "order", c->order_url);
 	json_set_int(o, "line", c->conf->line);

@@ -21,7 +21,7 @@ grow(struct index *ix)
 	struct index new = { .cap = ix->cap == 0 ? 16 : 2 * ix->cap };
 	uint32_t i;
 
-	new.slots = malloc(new.cap * sizeof(*new.slots));
+	new.slots = calloc(new.cap, sizeof(*new.slots));
 	if (new.slots == NULL)
 		return -1;
 	for (i = 0; i < new.cap; i++)

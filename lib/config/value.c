@@ -109,6 +109,7 @@ want_text(const struct field *f, struct buf *out)
 	};
 	/* clang-format on */
 
+	assert(f->type < F__COUNT);
 	buf_puts(out, texts[f->type]);
 	if (f->type == F_UINT) {
 		buf_printf(out, "%" PRIu64 " to %" PRIu64, f->min, f->max);

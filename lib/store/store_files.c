@@ -498,8 +498,9 @@ make_file_name(
 	if (!store_key_ok(key))
 		return err_set(e, ERR_PROTO, 0, "not a key: %.200s", key);
 	slash = strchr(key, '/');
-	for (i = 0; strncmp(key, store_kinds[i], (size_t)(slash - key)); i++)
-		;
+	for (i = 0; i < KINDS - 1; i++)
+		if (strncmp(key, store_kinds[i], (size_t)(slash - key)) == 0)
+			break;
 	*kind = i;
 	n = snprintf(out, size, "%s%s", slash + 1, extensions[i]);
 	if (n < 0 || (size_t)n >= size)

@@ -398,94 +398,96 @@ test_order(void **state)
 	assert_false(order_is_for(&o, NULL, 0));
 }
 
+/* clang-format off */
+static const struct spoiled order_rows[] = {
+	{ "status", NULL, "order: status is missing" },
+	{ "status", "7", "order: status is missing" },
+	{ "status", "\"revoked\"", "order: status: not one that this "
+	  "object can have: \"revoked\"" },
+	{ "status", "\"VALID\\n\"", "order: status: not one that this "
+	  "object can have: \"VALID?\"" },
+	{ "expires", NULL, NULL },
+	{ "expires", "null", NULL },
+	{ "expires", "1452002947", NULL },
+	{ "expires", "\"soon\"", NULL },
+	{ "notBefore", "[]", NULL },
+	{ "error", "null", NULL },
+	{ "error", "\"x\"", NULL },
+	{ "identifiers", NULL, "order: no identifiers" },
+	{ "identifiers", "[]", "order: no identifiers" },
+	{ "identifiers", "{}", "order: no identifiers" },
+	{ "identifiers", "[7]",
+	  "order: identifier without type or value" },
+	{ "identifiers", "[{\"type\":\"dns\"}]",
+	  "order: identifier without type or value" },
+	{ "identifiers", "[{\"value\":\"example.org\"}]",
+	  "order: identifier without type or value" },
+	{ "identifiers", "[{\"type\":\"ip\",\"value\":\"a.example\"}]",
+	  "order: identifier: not of the type it claims: "
+	  "\"a.example\"" },
+	{ "identifiers", "[{\"type\":\"dns\",\"value\":\"192.0.2.1\"}]",
+	  "order: identifier: not of the type it claims: "
+	  "\"192.0.2.1\"" },
+	{ "identifiers", "[{\"type\":\"x\",\"value\":\"a.example\"}]",
+	  "order: identifier: not of the type it claims: "
+	  "\"a.example\"" },
+	{ "authorizations", NULL,
+	  "order: pending, but without authorizations" },
+	{ "authorizations", "null",
+	  "order: pending, but without authorizations" },
+	{ "authorizations", "[]",
+	  "order: pending, but without authorizations" },
+	{ "authorizations", "\"https://ca.example/1\"",
+	  "order: pending, but without authorizations" },
+	{ "authorizations", "[null]",
+	  "order: authorizations: not a URL" },
+	{ "authorizations", "[{\"status\":\"valid\"}]",
+	  "order: authorizations: not a URL" },
+	{ "authorizations",
+	  "[\"https://ca.example/1\",\"http://ca.example/2\"]",
+	  "order: authorizations: not an https URL: "
+	  "\"http://ca.example/2\"" },
+	{ "finalize", NULL, "order: finalize is missing" },
+	{ "finalize", "null", "order: finalize is missing" },
+	{ "finalize", "[]", "order: finalize is missing" },
+	{ "finalize", "\"http://ca.example/f\"", "order: finalize: "
+	  "not an https URL: \"http://ca.example/f\"" },
+	{ "certificate", "7", NULL },
+	{ "certificate", "\"http://ca.example/c\"", "order: "
+	  "certificate: not an https URL: \"http://ca.example/c\"" },
+};
+static const struct spoiled valid_order_rows[] = {
+	{ "authorizations", NULL, NULL },
+	{ "authorizations", "[]", NULL },
+	{ "authorizations", "null", NULL },
+	{ "finalize", NULL, NULL },
+	{ "finalize", "7", NULL },
+	{ "finalize", "\"http://ca.example/f\"", "order: finalize: "
+	  "not an https URL: \"http://ca.example/f\"" },
+	{ "certificate", NULL, "order: certificate is missing" },
+	{ "certificate", "null", "order: certificate is missing" },
+	{ "certificate", "7", "order: certificate is missing" },
+	{ "certificate", "\"http://ca.example/c\"", "order: "
+	  "certificate: not an https URL: \"http://ca.example/c\"" },
+	/* E2: any status at any time */
+	{ "status", "\"invalid\"", NULL },
+	{ "status", "\"processing\"", NULL },
+	{ "status", "\"ready\"", NULL },
+	{ "status", "\"pending\"",
+	  "order: pending, but without authorizations" },
+};
+/* clang-format on */
+
 static void
 test_spoiled_order(void **state)
 {
-	/* clang-format off */
-	static const struct spoiled rows[] = {
-		{ "status", NULL, "order: status is missing" },
-		{ "status", "7", "order: status is missing" },
-		{ "status", "\"revoked\"", "order: status: not one that this "
-		  "object can have: \"revoked\"" },
-		{ "status", "\"VALID\\n\"", "order: status: not one that this "
-		  "object can have: \"VALID?\"" },
-		{ "expires", NULL, NULL },
-		{ "expires", "null", NULL },
-		{ "expires", "1452002947", NULL },
-		{ "expires", "\"soon\"", NULL },
-		{ "notBefore", "[]", NULL },
-		{ "error", "null", NULL },
-		{ "error", "\"x\"", NULL },
-		{ "identifiers", NULL, "order: no identifiers" },
-		{ "identifiers", "[]", "order: no identifiers" },
-		{ "identifiers", "{}", "order: no identifiers" },
-		{ "identifiers", "[7]",
-		  "order: identifier without type or value" },
-		{ "identifiers", "[{\"type\":\"dns\"}]",
-		  "order: identifier without type or value" },
-		{ "identifiers", "[{\"value\":\"example.org\"}]",
-		  "order: identifier without type or value" },
-		{ "identifiers", "[{\"type\":\"ip\",\"value\":\"a.example\"}]",
-		  "order: identifier: not of the type it claims: "
-		  "\"a.example\"" },
-		{ "identifiers", "[{\"type\":\"dns\",\"value\":\"192.0.2.1\"}]",
-		  "order: identifier: not of the type it claims: "
-		  "\"192.0.2.1\"" },
-		{ "identifiers", "[{\"type\":\"x\",\"value\":\"a.example\"}]",
-		  "order: identifier: not of the type it claims: "
-		  "\"a.example\"" },
-		{ "authorizations", NULL,
-		  "order: pending, but without authorizations" },
-		{ "authorizations", "null",
-		  "order: pending, but without authorizations" },
-		{ "authorizations", "[]",
-		  "order: pending, but without authorizations" },
-		{ "authorizations", "\"https://ca.example/1\"",
-		  "order: pending, but without authorizations" },
-		{ "authorizations", "[null]",
-		  "order: authorizations: not a URL" },
-		{ "authorizations", "[{\"status\":\"valid\"}]",
-		  "order: authorizations: not a URL" },
-		{ "authorizations",
-		  "[\"https://ca.example/1\",\"http://ca.example/2\"]",
-		  "order: authorizations: not an https URL: "
-		  "\"http://ca.example/2\"" },
-		{ "finalize", NULL, "order: finalize is missing" },
-		{ "finalize", "null", "order: finalize is missing" },
-		{ "finalize", "[]", "order: finalize is missing" },
-		{ "finalize", "\"http://ca.example/f\"", "order: finalize: "
-		  "not an https URL: \"http://ca.example/f\"" },
-		{ "certificate", "7", NULL },
-		{ "certificate", "\"http://ca.example/c\"", "order: "
-		  "certificate: not an https URL: \"http://ca.example/c\"" },
-	};
-	static const struct spoiled valid_rows[] = {
-		{ "authorizations", NULL, NULL },
-		{ "authorizations", "[]", NULL },
-		{ "authorizations", "null", NULL },
-		{ "finalize", NULL, NULL },
-		{ "finalize", "7", NULL },
-		{ "finalize", "\"http://ca.example/f\"", "order: finalize: "
-		  "not an https URL: \"http://ca.example/f\"" },
-		{ "certificate", NULL, "order: certificate is missing" },
-		{ "certificate", "null", "order: certificate is missing" },
-		{ "certificate", "7", "order: certificate is missing" },
-		{ "certificate", "\"http://ca.example/c\"", "order: "
-		  "certificate: not an https URL: \"http://ca.example/c\"" },
-		/* E2: any status at any time */
-		{ "status", "\"invalid\"", NULL },
-		{ "status", "\"processing\"", NULL },
-		{ "status", "\"ready\"", NULL },
-		{ "status", "\"pending\"",
-		  "order: pending, but without authorizations" },
-	};
-	/* clang-format on */
 	struct order o;
 
 	(void)state;
-	check_spoiled(decode_order, &o, pending_order, rows, NELEM(rows));
 	check_spoiled(
-	    decode_order, &o, valid_order, valid_rows, NELEM(valid_rows));
+	    decode_order, &o, pending_order, order_rows, NELEM(order_rows));
+	check_spoiled(decode_order, &o, valid_order, valid_order_rows,
+	    NELEM(valid_order_rows));
 	check_bad_text(decode_order, &o, "order");
 }
 

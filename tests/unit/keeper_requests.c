@@ -387,7 +387,8 @@ test_account_keys(void **state)
 		    "\",\"url\":\"" URL "\"}",
 		    rows[i].alg);
 		assert_string_equal(buf_str(&jws.protected), head);
-		assert_string_equal(buf_str(&jws.payload), "{\"identifiers\":[]}");
+		assert_string_equal(
+		    buf_str(&jws.payload), "{\"identifiers\":[]}");
 		assert_true(key_verify_jws(key, jws.input.data, jws.input.len,
 		    jws.sig.data, jws.sig.len));
 		jws_done(&jws);

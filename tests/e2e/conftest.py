@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: ISC
+"""Fixtures.  ACMED_BUILD names the folder of the programs under test."""
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import pebble  # noqa: E402
+from acmed import Acmed  # noqa: E402
+from util import BUILD, IS_ROOT  # noqa: E402
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "root: needs root, for separate users; skipped without")
+
+
+def pytest_report_header(config):
+    return [pebble.describe(), f"programs: {BUILD}"]
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("root") and not IS_ROOT:
+            item.add_marker(pytest.mark.skip(
+                reason="NOT TESTED: needs root and the users acmed and "
+                       "acmed-keeper"))
+
+
+def pytest_sessionstart(session):
+    for name in ("acmed", "acmed-engine", "acmed-keeper", "acmectl"):
+        if not (BUILD / name).exists():
+            pytest.exit(f"no {name} in {BUILD}: set ACMED_BUILD", 4)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.when != "call" or not report.failed:
+        return
+    for i, d in enumerate(getattr(item, "daemons", [])):
+        report.sections.append((f"acmed {i}: end of its log", d.tail()))
+    cas = item.funcargs.get("cas")
+    for ca in cas.used if cas else []:
+        report.sections.append(
+            (f"Pebble {ca.version}: end of its log",
+             "\n".join(ca.log().splitlines()[-25:])))
+
+
+@pytest.fixture(scope="session")
+def all_cas():
+    cas = pebble.Cas()
+    yield cas
+    cas.close()
+
+
+@pytest.fixture
+def cas(all_cas):
+    """cas(version, **options): a Pebble, with its counters at zero."""
+    yield all_cas
+    all_cas.done_with_test()
+
+
+@pytest.fixture
+def ca(cas):
+    """The system's Pebble, as most tests want it: every nonce is good, nothing
+    is reused by chance."""
+    return cas("system", PEBBLE_WFE_NONCEREJECT="0", PEBBLE_AUTHZREUSE="0")
+
+
+@pytest.fixture(params=pebble.VERSIONS)
+def both(request, cas):
+    """Both Pebbles, one after the other, with their own default chances."""
+    return cas(request.param)
+
+
+@pytest.fixture
+def work():
+    """An empty folder that the daemon's users can enter."""
+    where = Path(tempfile.mkdtemp(prefix="acmed-e2e-"))
+    where.chmod(0o755)
+    yield where
+    if os.environ.get("ACMED_E2E_KEEP"):
+        print(f"kept: {where}")
+    else:
+        shutil.rmtree(where, ignore_errors=True)
+
+
+@pytest.fixture
+def acmed(request, work):
+    """acmed(ca, domains, **conf): a daemon that is not yet running."""
+    request.node.daemons = []
+
+    def make(ca=None, domains=None, **kw):
+        where = work / f"acmed{len(request.node.daemons)}"
+        where.mkdir(mode=0o755)
+        d = Acmed(where, ca, domains, **kw)
+        request.node.daemons.append(d)
+        return d
+
+    yield make
+    for d in request.node.daemons:
+        d.close()

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: ISC
+"""Between acmed and Pebble: sees every exchange, and can spoil it.
+
+The Host field goes through unchanged, so that all URLs which Pebble makes lead
+back here."""
+import base64
+import http.client
+import http.server
+import json
+import re
+import socket
+import ssl
+import struct
+import threading
+
+from util import free_port
+
+
+class Exchange:
+    def __init__(self, method, path, headers, body):
+        self.method, self.path = method, path
+        self.headers, self.body = headers, body
+        self.status = None
+
+    @property
+    def protected(self):
+        """The JWS's protected header; {} when there is none."""
+        if not self.body:
+            return {}
+        text = json.loads(self.body)["protected"]
+        return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text)
+                                                                 % 4)))
+
+    @property
+    def payload(self):
+        text = json.loads(self.body)["payload"]
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+
+    def __repr__(self):
+        return f"{self.method} {self.path} {self.status}"
+
+
+class Rule:
+    """What to do with the requests that match: the skip first ones pass, the
+    next times ones are spoilt.
+
+    answer: (status, headers, body) instead of asking Pebble
+    edit:   fn(status, headers, body) -> the same, after asking it
+    drop:   ask it, and close without an answer
+    reset:  close with RST, without asking
+    hold:   a threading.Event to wait for, before asking
+    keep:   the same, after asking: the answer is kept back"""
+
+    def __init__(self, method, path, times=1, skip=0, **what):
+        self.method, self.path = method, re.compile(path)
+        self.times, self.skip = times, skip
+        self.what = what
+        self.hits = 0
+
+    def wants(self, method, path):
+        if method != self.method or not self.path.search(path):
+            return False
+        if self.skip > 0:
+            self.skip -= 1
+            return False
+        if self.times == 0:
+            return False
+        self.times -= 1
+        self.hits += 1
+        return True
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+
+    def log_message(self, *args):
+        pass
+
+    def ask_pebble(self, ex):
+        p = self.server.proxy
+        c = http.client.HTTPSConnection(
+            "localhost", p.ca.acme_port, timeout=30,
+            context=ssl.create_default_context(cafile=str(p.ca.pki.root)))
+        try:
+            c.putrequest(ex.method, ex.path, skip_host=True,
+                         skip_accept_encoding=True)
+            for k, v in self.headers.items():
+                if k.lower() != "connection":
+                    c.putheader(k, v)
+            c.endheaders(ex.body or None)
+            r = c.getresponse()
+            headers = [(k, v) for k, v in r.getheaders() if k.lower() not in
+                       ("transfer-encoding", "connection", "content-length")]
+            return r.status, headers, r.read()
+        finally:
+            c.close()
+
+    def abort(self):
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                   struct.pack("ii", 1, 0))
+        self.close_connection = True
+        self.connection.close()
+
+    def serve(self):
+        p = self.server.proxy
+        n = int(self.headers.get("Content-Length", 0))
+        ex = Exchange(self.command, self.path, dict(self.headers.items()),
+                      self.rfile.read(n))
+        with p.lock:
+            p.seen.append(ex)
+            p.active += 1
+            p.most = max(p.most, p.active)
+            rule = next((r for r in p.rules
+                         if r.wants(self.command, self.path)), None)
+        try:
+            self.handle_exchange(ex, rule.what if rule else {})
+        finally:
+            with p.lock:
+                p.active -= 1
+
+    def handle_exchange(self, ex, what):
+        if "hold" in what:
+            what["hold"].wait(60)
+        if "reset" in what:
+            self.abort()
+            return
+        if "answer" in what:
+            status, headers, body = what["answer"]
+        else:
+            status, headers, body = self.ask_pebble(ex)
+        if "keep" in what:
+            ex.status = status
+            what["keep"].wait(60)
+        if "drop" in what:
+            self.abort()
+            return
+        if "edit" in what:
+            status, headers, body = what["edit"](status, list(headers), body)
+        ex.status = status
+        self.send_response_only(status)
+        for k, v in headers:
+            self.send_header(k, v)
+        if status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_GET = do_POST = do_HEAD = serve
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def finish_request(self, request, client_address):
+        # The handshake is in the connection's own thread.
+        super().finish_request(self.proxy.tls.wrap_socket(
+            request, server_side=True), client_address)
+
+    def handle_error(self, request, client_address):
+        pass
+
+
+class Proxy:
+    """Looks like the Pebble behind it."""
+
+    def __init__(self, ca):
+        self.ca, self.pki, self.http_port = ca, ca.pki, ca.http_port
+        self.port = free_port()
+        self.directory = f"https://localhost:{self.port}/dir"
+        self.lock = threading.Lock()
+        self.seen, self.rules = [], []
+        self.active = self.most = 0
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.tls.load_cert_chain(ca.pki.server, ca.pki.server_key)
+        self.server = None
+        self.start()
+
+    def start(self):
+        self.server = Server(("127.0.0.1", self.port), Handler)
+        self.server.proxy = self
+        threading.Thread(target=self.server.serve_forever,
+                         kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def stop(self):
+        for r in self.rules:
+            for event in "hold", "keep":
+                if event in r.what:
+                    r.what[event].set()
+        if self.server is not None:
+            self.server.shutdown()
+            self.server.server_close()
+            self.server = None
+
+    def rule(self, method, path, **kw):
+        r = Rule(method, path, **kw)
+        self.rules.append(r)
+        return r
+
+    def requests(self, method=None, path=""):
+        with self.lock:
+            return [x for x in self.seen if method in (None, x.method) and
+                    re.search(path, x.path)]
+
+
+def problem(kind, status, detail="told by the test", headers=(), **more):
+    """(status, headers, body) of a problem document."""
+    body = {"type": f"urn:ietf:params:acme:error:{kind}", "detail": detail,
+            "status": status, **more}
+    return (status, [("Content-Type", "application/problem+json"), *headers],
+            json.dumps(body).encode())

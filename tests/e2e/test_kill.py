@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: ISC
+"""SIGKILL of each process at each step, and what is left afterwards.
+
+The daemon's log goes through a pipe that holds one line only, and the process
+dies in the moment in which its line is taken out: before it can have written
+the next line but one."""
+import os
+import signal
+import threading
+
+import pytest
+from acmed import STEPS
+from proxy import Proxy
+from util import alive, until
+
+pytestmark = pytest.mark.root
+
+NAMES = ["a.example.org", "b.example.org"]
+PROGRAMS = ("acmed", "acmed-engine", "acmed-keeper")
+# After the last step.
+LATE = ("version live", "certificate installed", "reload command ended",
+        "reload command ran")
+
+
+class Killer:
+    """Kill one program when the first line like this is seen."""
+
+    def __init__(self, d, program, **line):
+        self.d, self.program, self.want = d, program, line
+        self.victim = None
+        self.done = threading.Event()
+        d.on_line = self.look
+
+    def look(self, line):
+        if line["msg"] == "started":
+            self.pids = {"acmed": self.d.process.pid,
+                         "acmed-engine": line["engine"],
+                         "acmed-keeper": line["keeper"]}
+        if self.victim is None and all(line.get(k) == v
+                                       for k, v in self.want.items()):
+            self.victim = self.pids[self.program]
+            os.kill(self.victim, signal.SIGKILL)
+            self.done.set()
+
+    def wait(self):
+        assert self.done.wait(30), f"never saw {self.want}"
+        until(lambda: not alive(self.victim), 10, "the victim to be dead")
+
+
+def kill_at(d, program, **line):
+    k = Killer(d, program, **line)
+    d.spawn()
+    k.wait()
+    if program == "acmed":
+        assert d.ended() == -signal.SIGKILL
+        # The others go with it, whatever they were doing.
+        until(lambda: not alive(k.pids["acmed-engine"]) and
+              not alive(k.pids["acmed-keeper"]), 10, "the children to go")
+        d.spawn()
+    # Dying between newOrder and its answer counts as a failure, which has to
+    # wait (Q2) unless a person asks.
+    d.insist("a.example.org", why="interrupted")
+    return k
+
+
+def check(d, ca, most_orders):
+    d.check_state("a.example.org")
+    orders, issued, accounts = ca.orders, ca.issued, ca.accounts
+    seen = f"{orders} orders, {issued} issued, {accounts} accounts at the CA"
+    print(seen)
+    assert orders <= most_orders, seen
+    assert accounts == 1, seen
+    assert len(list((d.state / "keeper").glob("account-*"))) == 1
+    # Nothing is left to do.
+    assert d.status()["healthy"]
+    assert d.stop() == 0
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_kill_at_step(ca, acmed, program, step):
+    """S7: a second order only when the reply to newOrder was lost."""
+    d = acmed(ca, [NAMES], lockstep=True)
+    kill_at(d, program, msg="step", step=step)
+    check(d, ca, 2 if step == "newOrder" else 1)
+    if program != "acmed":
+        said = d.find("stopped unexpectedly, both are started again")
+        assert len(said) == 1
+        # The other one, which ends by itself then, may be reaped before it.
+        assert [x["program"] for x in said + d.find("ended")
+                if x["how"] == "killed by signal 9"] == [
+            program.removeprefix("acmed-")]
+
+
+@pytest.mark.parametrize("step", ["newOrder", "validation", "finalize",
+                                  "install"])
+def test_kill_at_step_newest(cas, acmed, step):
+    ca = cas("newest", PEBBLE_WFE_NONCEREJECT="0", PEBBLE_AUTHZREUSE="0")
+    d = acmed(ca, [NAMES], lockstep=True)
+    kill_at(d, "acmed-engine", msg="step", step=step)
+    check(d, ca, 2 if step == "newOrder" else 1)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("said", LATE)
+def test_kill_after_install(ca, acmed, program, said):
+    """Installed is installed, and its reload command runs: once more rather
+    than not at all."""
+    d = acmed(ca, [NAMES], lockstep=True, reload=["/bin/true"])
+    kill_at(d, program, msg=said)
+    ran = len(d.find("reload command ended"))
+    assert 1 <= ran <= 2
+    check(d, ca, 1)
+    assert d.version("a.example.org") == 1
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("part", ["keeper", "engine"])
+def test_kill_at_registration(ca, acmed, program, part):
+    """D1: a key that was made is the one that is registered, or was never
+    heard of by the CA."""
+    d = acmed(ca, [NAMES], lockstep=True)
+    k = Killer(d, program, msg="account key made", part=part)
+    d.spawn()
+    k.wait()
+    if program == "acmed":
+        d.ended()
+        d.spawn()
+    d.insist("a.example.org", why="interrupted")
+    assert ca.accounts == 1
+    assert ca.orders == 1
+
+
+def test_crash_loop_at_new_order(ca, acmed):
+    """Q2: dying while newOrder is not answered yet, and being started again
+    and again, makes no order each time."""
+    p = Proxy(ca)
+    try:
+        p.rule("POST", "^/order-plz", times=99, keep=threading.Event())
+        d = acmed(p, [NAMES]).start()
+        until(lambda: ca.orders == 1, 20)
+        d.kill()
+        for _ in range(5):
+            d.start()
+            t = d.cert("a.example.org")["trouble"]
+            assert t["type"] == "interrupted" and t["failures"] == 1
+            assert t["next"]
+            d.kill()
+        assert ca.orders == 1
+        assert len(p.requests("POST", "^/order-plz")) == 1
+    finally:
+        p.stop()
+
+
+def test_renewal_killed(ca, acmed):
+    """The old pair stays until the new one is whole."""
+    d = acmed(ca, [NAMES], lockstep=True).start()
+    d.installed("a.example.org")
+    old = d.serial("a.example.org")
+    for step in ("challenge", "csr", "certificate", "install"):
+        k = Killer(d, "acmed", msg="step", step=step)
+        k.pids = {"acmed": d.pid}
+        version = d.version("a.example.org")
+        d.renew("a.example.org")
+        k.wait()
+        d.ended()
+        d.check_pair_only("a.example.org")
+        assert d.version("a.example.org") == version
+        assert d.serial("a.example.org") == old
+        d.start()
+        d.installed("a.example.org", version=version + 1)
+        assert d.serial("a.example.org") != old
+        old = d.serial("a.example.org")
+    assert ca.orders == 5
+    d.check_state("a.example.org")
+    # The last three versions stay.
+    assert sorted(p.name for p in
+                  (d.state / "versions" / "a.example.org").iterdir()) == [
+        "3", "4", "5"]
+
+
+def test_engine_killed_again_and_again(ca, acmed):
+    """Restarts are spaced, and no order is lost or made twice by them."""
+    d = acmed(ca, ["a.example.org"]).start()
+    d.installed("a.example.org")
+    for i in range(4):
+        old = d.engine()
+        n = len(d.lines)
+        os.kill(old, signal.SIGKILL)
+        d.wait("ready", part="supervisor", since=n)
+        assert d.engine() != old
+    waits = [x["in_ms"] for x in
+             d.find("stopped unexpectedly, both are started again")]
+    assert waits == [100, 200, 400, 800]
+    assert ca.orders == 1
+    assert d.ctl("status").returncode == 0
+
+
+def test_hung_engine(ca, acmed):
+    """An engine that hears nothing does not keep the supervisor from ending:
+    a second signal stops at once."""
+    d = acmed(ca, ["a.example.org"]).start()
+    d.installed("a.example.org")
+    os.kill(d.engine(), signal.SIGSTOP)
+    d.signal(signal.SIGTERM)
+    d.wait("stopping")
+    d.signal(signal.SIGTERM)
+    assert d.ended(5) == 0

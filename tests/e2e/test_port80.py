@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: ISC
+"""The listener for challenges, as strangers see it."""
+import os
+import re
+import socket
+import threading
+
+import pytest
+from util import raw, until
+
+pytestmark = pytest.mark.root
+
+WELL_KNOWN = "/.well-known/acme-challenge/"
+
+
+@pytest.fixture
+def listener(ca, acmed):
+    d = acmed(ca, ["a.example.org"]).start()
+    d.installed("a.example.org")
+    return "127.0.0.1", ca.http_port
+
+
+def ask(address, request, headers="Host: a.example.org\r\n"):
+    got = raw(address, f"{request}\r\n{headers}Connection: close\r\n\r\n"
+              .encode(), shut=False)
+    head, _, body = got.partition(b"\r\n\r\n")
+    status, *fields = head.decode().split("\r\n")
+    return status, dict(x.split(": ", 1) for x in fields), body
+
+
+def test_redirect(listener):
+    status, f, body = ask(listener, "GET /a?b=c%20d HTTP/1.1")
+    assert status == "HTTP/1.1 308 Permanent Redirect"
+    assert f["Location"] == "https://a.example.org/a?b=c%20d"
+    assert body == b"" and f["Content-Length"] == "0"
+    # The port of the request is not that of https.
+    _, f, _ = ask(listener, "GET / HTTP/1.1", "Host: a.example.org:8080\r\n")
+    assert f["Location"] == "https://a.example.org/"
+    _, f, _ = ask(listener, "GET / HTTP/1.1", "Host: [::1]:80\r\n")
+    assert f["Location"] == "https://[::1]/"
+
+
+def test_head(listener):
+    status, f, body = ask(listener, "HEAD / HTTP/1.1")
+    assert status == "HTTP/1.1 308 Permanent Redirect" and body == b""
+    status, f, body = ask(listener, f"HEAD {WELL_KNOWN}x HTTP/1.1")
+    assert status == "HTTP/1.1 404 Not Found" and body == b""
+    assert f["Content-Length"] == "10"
+
+
+def test_raw_404(listener):
+    """F2: constant, whatever was asked; byte for byte."""
+    for token in ("unknown", "A" * 43, "../../etc/passwd", "%2e%2e%2f", "",
+                  "x" * 3000, "<script>"):
+        got = raw(listener, f"GET {WELL_KNOWN}{token} HTTP/1.1\r\nHost: x\r\n"
+                  "Connection: close\r\n\r\n".encode(), shut=False)
+        got = re.sub(rb"Date: [^\r]*", b"Date: D", got)
+        assert got == (b"HTTP/1.1 404 Not Found\r\n"
+                       b"Content-Type: text/plain\r\n"
+                       b"Cache-Control: no-store\r\n"
+                       b"Date: D\r\n"
+                       b"Content-Length: 10\r\n"
+                       b"Connection: close\r\n\r\n"
+                       b"not found\n"), token
+
+
+@pytest.mark.parametrize("request_line, status", [
+    ("POST / HTTP/1.1", "405"), ("CONNECT x:80 HTTP/1.1", "405"),
+    ("get / HTTP/1.1", "405"), ("GET / HTTP/2.0", "400"), ("GET /", "400"),
+    ("GET / HTTP/1.1\r\nHost: other", "400"),
+    ("GET / HTTP/1.1\r\nBad Header: x", "400"),
+    ("GET /\x01 HTTP/1.1", "400"),
+    ("GET / HTTP/1.1\r\nX: " + "y" * 20000, "431"),
+    ("OPTIONS * HTTP/1.1", "405")])
+def test_not_for_us(listener, request_line, status):
+    got = raw(listener, f"{request_line}\r\nHost: a.example.org\r\n\r\n"
+              .encode(), shut=True)
+    assert got.startswith(f"HTTP/1.1 {status} ".encode()), got[:100]
+
+
+def test_hostile_host(listener):
+    """What is in Host comes back in Location only if it is a host."""
+    for host in ("evil/../x", "a b", "x@y", "a\"b", "", "[::", "a:99999999"):
+        got = raw(listener, f"GET / HTTP/1.1\r\nHost: {host}\r\n"
+                  "Connection: close\r\n\r\n".encode(), shut=False)
+        assert not got.startswith(b"HTTP/1.1 30"), (host, got)
+        assert got.startswith(b"HTTP/1.1 4"), (host, got)
+
+
+def test_keep_alive_and_pipelining(listener):
+    one = f"GET {WELL_KNOWN}x HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    got = raw(listener, one * 5, shut=True)
+    assert got.count(b"HTTP/1.1 404 ") == 5
+
+
+def test_tls_to_plain_port(listener):
+    """A ClientHello is not waited for to the end."""
+    got = raw(listener, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+              shut=False)
+    assert got == b"" or got.startswith(b"HTTP/1.1 400 ")
+
+
+def test_no_redirect(ca, acmed):
+    d = acmed(ca, ["a.example.org"], http={"redirect": "none"}).start()
+    status, f, body = ask(("127.0.0.1", ca.http_port), "GET / HTTP/1.1")
+    assert status == "HTTP/1.1 404 Not Found"
+    d.installed("a.example.org")
+
+
+def test_redirect_status(ca, acmed):
+    acmed(ca, ["a.example.org"], http={"redirect-status": 301}).start()
+    status, _, _ = ask(("127.0.0.1", ca.http_port), "GET / HTTP/1.1")
+    assert status == "HTTP/1.1 301 Moved Permanently"
+
+
+def test_raw_answer(ca, acmed):
+    """F1: the answer to a token that is published, byte for byte; the token is
+    gone when the order is over."""
+    got, d = {}, acmed(ca, ["a.example.org"], lockstep=True)
+
+    def look(line):
+        # The CA has been told, and the engine cannot say the next but one
+        # line until we are back.
+        if line["msg"] == "challenge answered" and not got:
+            order = next((d.state / "engine" / "orders").iterdir())
+            token = re.search(r'"tokens": *"([^" ]+)',
+                              order.read_text()).group(1)
+            got["token"] = token
+            got["from"] = threading.Thread(target=fetch, args=(token,))
+            got["from"].start()
+
+    def fetch(token):
+        for method in "GET", "HEAD":
+            got[method] = raw(
+                ("127.0.0.1", ca.http_port),
+                f"{method} {WELL_KNOWN}{token} HTTP/1.1\r\nHost: a.example.org"
+                "\r\nConnection: close\r\n\r\n".encode(), shut=False)
+        got["done"] = True
+
+    # The CA's own question is not answered at once, so that ours is in time.
+    d.on_line = look
+    d.spawn()
+    until(lambda: got.get("done"), 20, "the token")
+    d.installed("a.example.org")
+    head, _, body = got["GET"].partition(b"\r\n\r\n")
+    thumb = d.status()["cas"][0]["thumbprint"]
+    if head.startswith(b"HTTP/1.1 404"):
+        pytest.fail("the CA was done before we could ask")
+    assert body == f"{got['token']}.{thumb}".encode()
+    assert re.sub(rb"Date: [^\r]*", b"Date: D", head) == (
+        b"HTTP/1.1 200 OK\r\n"
+        b"Content-Type: application/octet-stream\r\n"
+        b"Cache-Control: no-store\r\n"
+        b"Date: D\r\n"
+        b"Content-Length: %d\r\n"
+        b"Connection: close" % len(body))
+    assert got["HEAD"].endswith(b"\r\n\r\n")
+    assert f"Content-Length: {len(body)}".encode() in got["HEAD"]
+    again = raw(("127.0.0.1", ca.http_port),
+                f"GET {WELL_KNOWN}{got['token']} HTTP/1.1\r\nHost: x\r\n"
+                "Connection: close\r\n\r\n".encode(), shut=False)
+    assert again.startswith(b"HTTP/1.1 404 ")
+
+
+def test_idle_connections(ca, acmed):
+    """Two thousand that say nothing, and some that drip: a challenge is
+    answered all the same."""
+    d = acmed(ca, ["a.example.org"]).start()
+    d.installed("a.example.org")
+    idle = []
+    try:
+        for i in range(2000):
+            s = socket.socket()
+            s.settimeout(10)
+            s.connect(("127.0.0.1", ca.http_port))
+            if i % 4 == 0:
+                s.sendall(b"GET / HT")
+            idle.append(s)
+        d.renew("a.example.org")
+        d.installed("a.example.org", version=2)
+        http = d.status()["http"]
+        assert http["open"] <= 1024
+        assert http["evicted"] >= 2000 - 1024
+    finally:
+        for s in idle:
+            s.close()
+    fds = len(os.listdir(f"/proc/{d.engine()}/fd"))
+    until(lambda: len(os.listdir(f"/proc/{d.engine()}/fd")) < 60, 15,
+          f"{fds} descriptors to be closed")

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: ISC
+"""What every other file here needs: waiting, ports, certificates, processes."""
+import ctypes
+import os
+import pwd
+import random
+import signal
+import socket
+import ssl
+import subprocess
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("ACMED_BUILD", ROOT / "build")).resolve()
+IS_ROOT = os.geteuid() == 0
+# A machine that is busy with something else must not fail a test.
+PATIENCE = float(os.environ.get("ACMED_E2E_PATIENCE", "1"))
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_claims = []
+
+
+def until(cond, timeout=20, what="the condition", every=0.01):
+    """Wait until cond() is true, and return what it returned."""
+    end = time.monotonic() + timeout * PATIENCE
+    while True:
+        value = cond()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {timeout} s in vain for {what}")
+        time.sleep(every)
+
+
+def free_port(*hosts):
+    """A port that is free on all hosts and below those that the kernel hands
+    to outgoing connections, so that none of these can take it meanwhile.
+
+    It is ours until we end, though nobody may be listening there: others who
+    run these tests see that its name among the abstract sockets is taken."""
+    for _ in range(1000):
+        port = random.randrange(10000, 30000)
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0acmed-e2e-port-{port}")
+            for host in hosts or ("127.0.0.1", "::1"):
+                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                    family = (socket.AF_INET6 if ":" in host
+                              else socket.AF_INET)
+                    with socket.socket(family, kind) as s:
+                        s.bind((host, port))
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        return port
+    raise RuntimeError("no free port")
+
+
+def watch_renames(folder):
+    """A descriptor that can be read when something in folder was renamed."""
+    fd = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+    moved_to = 0x80
+    if fd == -1 or _libc.inotify_add_watch(fd, bytes(folder), moved_to) == -1:
+        raise OSError(ctypes.get_errno(), "inotify")
+    return fd
+
+
+def die_with_parent():
+    """For preexec_fn: nothing outlives a test run that is killed."""
+    _libc.prctl(1, signal.SIGKILL)
+
+
+def run(*argv, timeout=60, **kw):
+    """Run to the end; text of both streams, no exception for a status."""
+    return subprocess.run([str(a) for a in argv], capture_output=True,
+                          text=True, timeout=timeout, **kw)
+
+
+def openssl(*argv, data=None):
+    r = run("openssl", *argv, input=data)
+    assert r.returncode == 0, f"openssl {argv}: {r.stderr}"
+    return r.stdout
+
+
+def alive(pid):
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return text.rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def children(pid):
+    """{name: pid} of the children of pid."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            head, rest = stat.read_text().rsplit(")", 1)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(rest.split()[1]) == pid:
+            found[head.split("(", 1)[1]] = int(stat.parent.name)
+    return found
+
+
+def proc_status(pid):
+    """/proc/PID/status as a dict."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return dict((k, v.strip()) for k, v in
+                (line.split(":", 1) for line in text.splitlines()))
+
+
+def proc_fds(pid):
+    """{number: what it is} of the open descriptors of pid."""
+    fds = {}
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            fds[int(link.name)] = os.readlink(link)
+        except FileNotFoundError:
+            continue
+    return fds
+
+
+def proc_inodes(pid):
+    """The sockets that pid holds, as "socket:[n]"."""
+    return {v for v in proc_fds(pid).values() if v.startswith("socket:")}
+
+
+def uid_of(name):
+    return pwd.getpwnam(name).pw_uid
+
+
+def cert_info(path):
+    """subject, issuer, serialNumber, notBefore, notAfter, subjectAltName of
+    the first certificate in a PEM file."""
+    return ssl._ssl._test_decode_cert(str(path))
+
+
+def cert_names(path):
+    return {v for _, v in cert_info(path).get("subjectAltName", ())}
+
+
+def check_pair(folder):
+    """The key and the certificate of one opened folder belong together.
+
+    Opened once: a swap of live/NAME in between must not matter."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        here = f"/proc/self/fd/{fd}"
+        ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        ctx.load_cert_chain(f"{here}/fullchain.pem", f"{here}/privkey.pem")
+        return cert_info(f"{here}/cert.pem")
+    finally:
+        os.close(fd)
+
+
+def pem_blocks(path, kind="CERTIFICATE"):
+    text = Path(path).read_text()
+    return text.count(f"-----BEGIN {kind}-----")
+
+
+def raw(address, data, timeout=10, shut=True):
+    """Send bytes, and return all that comes back until the other side ends."""
+    host, port = address
+    with socket.create_connection((host, port), timeout=timeout) as s:
+        s.sendall(data)
+        if shut:
+            s.shutdown(socket.SHUT_WR)
+        got = b""
+        while True:
+            part = s.recv(65536)
+            if not part:
+                return got
+            got += part

@@ -1,0 +1,1377 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Plays *.scn files: conversations between the engine and a CA in plain text
+ * (see README), on virtual time.  Usage: scenarios [-v] FILE|FOLDER...
+ */
+
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "daemon/engine/session_int.h"
+#include "lib/acme/problem.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/clock.h"
+#include "lib/base/fs.h"
+#include "lib/base/log.h"
+#include "lib/base/rnd.h"
+#include "lib/base/str.h"
+#include "tests/scenarios/sim.h"
+
+#define LINES_MAX   4000
+#define REPEATS_MAX 4
+#define NAMES_MAX   100
+#define SOON_MS     30000 /* how long an expected request may take to come */
+#define DAY_S       INT64_C(86400)
+#define CA_HOST     "https://ca"
+
+struct line {
+	char *file, *text;
+	unsigned no;
+};
+
+struct range { /* of milliseconds */
+	int64_t from, to;
+};
+
+static struct play {
+	struct line lines[LINES_MAX];
+	size_t n, pc;
+	struct {
+		size_t begin;
+		unsigned left;
+	} repeats[REPEATS_MAX];
+	unsigned depth;
+	struct buf conf, certs; /* the file, and its domains */
+	struct range within;    /* for the next request; to 0: SOON_MS */
+	struct http_call *call; /* the request that "<" answers */
+	char subject[65];       /* certificate; "": the first */
+	unsigned nonces, orders;
+	struct buf log;
+	bool failed;
+} play;
+
+static bool verbose;
+static struct buf steps_seen; /* " name name " over all files */
+
+/* Failing */
+
+static const struct line *
+here(void)
+{
+	return &play.lines[play.pc < play.n ? play.pc : play.n - 1];
+}
+
+static void
+show_pending(void)
+{
+	const struct http_call *c;
+
+	TAILQ_FOREACH (c, &sim_calls, link)
+		(void)fprintf(stderr, "  %s %s %s %s%s\n",
+		    c->answered ? "answered:" : "waiting: ", c->method, c->url,
+		    c->jwk ? "jwk " : "", c->payload == NULL ? "" : c->payload);
+}
+
+static int __attribute__((format(printf, 1, 2))) mismatch(const char *fmt, ...)
+{
+	const char *log = buf_str(&play.log);
+	va_list ap;
+
+	if (play.failed)
+		return -1;
+	play.failed = true;
+	(void)fprintf(
+	    stderr, "%s:%u: %s\n  ", here()->file, here()->no, here()->text);
+	va_start(ap, fmt);
+	(void)vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	(void)fprintf(stderr, "\n");
+	show_pending();
+	if (!verbose)
+		(void)fprintf(stderr, "  log:\n%s",
+		    play.log.len > 3000 ? log + play.log.len - 3000 : log);
+	return -1;
+}
+
+static void
+on_log(void *arg, enum log_level level, const char *msg, const struct kv *kv)
+{
+	struct buf *log = &play.log;
+	bool fails = sim_memory_fails;
+
+	(void)arg;
+	(void)level;
+	sim_memory_fails = false;
+	buf_printf(log, "  %" PRId64 " %s", (sim_ms() - 1000000) / 1000, msg);
+	for (; kv->key != NULL; kv++) {
+		if (kv->is_num)
+			buf_printf(log, " %s=%" PRId64, kv->key, kv->num);
+		else
+			buf_printf(log, " %s=%s", kv->key,
+			    kv->str == NULL ? "" : kv->str);
+		if (strcmp(msg, "step") == 0 && strcmp(kv->key, "step") == 0)
+			buf_printf(&steps_seen, " %s ", kv->str);
+	}
+	buf_putc(log, '\n');
+	sim_memory_fails = fails;
+}
+
+/* Words */
+
+static char *
+word(char **rest)
+{
+	char *w;
+
+	*rest += strspn(*rest, " \t");
+	if (**rest == '\0')
+		return NULL;
+	w = strsep(rest, " \t");
+	if (*rest == NULL)
+		*rest = w + strlen(w);
+	*rest += strspn(*rest, " \t");
+	return w;
+}
+
+/* "300ms", "1.5s", "10m", "2h", "90d", "-1h".  Returns where it ends. */
+static const char *
+span(const char *s, int64_t *ms)
+{
+	static const struct {
+		const char *unit;
+		double ms;
+	} units[] = { { "ms", 1 }, { "s", 1e3 }, { "m", 6e4 }, { "h", 3.6e6 },
+		{ "d", 8.64e7 } };
+	char *end;
+	double v = strtod(s, &end);
+	size_t i;
+
+	for (i = 0; i < NELEM(units); i++) {
+		size_t len = strlen(units[i].unit);
+
+		if (strncmp(end, units[i].unit, len) == 0 &&
+		    !isalpha((unsigned char)end[len])) {
+			*ms = (int64_t)(v * units[i].ms);
+			return end + len;
+		}
+	}
+	*ms = (int64_t)(v * 1e3);
+	return end;
+}
+
+static struct range
+range(const char *s)
+{
+	struct range r;
+
+	s = span(s, &r.from);
+	r.to = r.from;
+	if (strncmp(s, "..", 2) == 0)
+		(void)span(s + 2, &r.to);
+	return r;
+}
+
+/* "~text": contains it; "!~text": does not; else: equals. */
+static bool
+fits(const char *spec, const char *text)
+{
+	if (spec[0] == '~')
+		return strstr(text, spec + 1) != NULL;
+	if (spec[0] == '!' && spec[1] == '~')
+		return strstr(text, spec + 2) == NULL;
+	return strcmp(spec, text) == 0;
+}
+
+/* $time+1h and $date+1h become the instant in RFC 3339 or as a HTTP-date. */
+static void
+put_http_date(int64_t t, struct buf *out)
+{
+	static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	static const char days[] = "ThuFriSatSunMonTueWed";
+	char iso[CLOCK_RFC3339_MAX];
+	int month;
+
+	clock_format(t, iso);
+	month = (iso[5] - '0') * 10 + iso[6] - '1';
+	buf_printf(out, "%.3s, %.2s %.3s %.4s %.8s GMT",
+	    days + t / 86400 % 7 * 3, iso + 8, names + month * 3, iso,
+	    iso + 11);
+}
+
+static void
+expand(const char *text, struct buf *out)
+{
+	char iso[CLOCK_RFC3339_MAX];
+	int64_t ms;
+
+	for (; *text != '\0'; text++) {
+		bool date = strncmp(text, "$date", 5) == 0;
+
+		if (!date && strncmp(text, "$time", 5) != 0) {
+			buf_putc(out, *text);
+			continue;
+		}
+		text += 5;
+		ms = 0;
+		if (*text == '+' || *text == '-')
+			text = span(text, &ms);
+		text--;
+		clock_format(clock_now() + ms / 1000, iso);
+		if (date)
+			put_http_date(clock_now() + ms / 1000, out);
+		else
+			buf_puts(out, iso);
+	}
+}
+
+static void
+full_url(const char *s, char *out, size_t size)
+{
+	(void)snprintf(out, size, "%s%s", *s == '/' ? CA_HOST : "", s);
+}
+
+static struct cert *
+subject(void)
+{
+	struct engine *en = sim_engine();
+	uint32_t i = 0;
+
+	if (en == NULL)
+		return NULL;
+	if (play.subject[0] != '\0')
+		i = conf_find_cert(en->conf, play.subject);
+	return i < en->certs.n ? &en->certs.all[i] : NULL;
+}
+
+static struct session *
+the_session(void)
+{
+	struct engine *en = sim_engine();
+
+	return en->cas[subject()->conf->ca].session;
+}
+
+/* A block of lines until an empty one; the line after the command is pc. */
+static const char *
+block_line(void)
+{
+	if (play.pc + 1 >= play.n || play.lines[play.pc + 1].text[0] == '\0')
+		return NULL;
+	return play.lines[++play.pc].text;
+}
+
+/* Running */
+
+static int
+check_wire(void)
+{
+	return sim_broken[0] == '\0' ? 0 : mismatch("%s", sim_broken);
+}
+
+static int
+run_for(int64_t ms)
+{
+	sim_run_until(sim_ms() + ms);
+	return check_wire();
+}
+
+static unsigned
+unseen(void)
+{
+	const struct http_call *c;
+	unsigned n = 0;
+
+	TAILQ_FOREACH (c, &sim_calls, link)
+		n += !c->seen;
+	return n;
+}
+
+static int
+do_start(char *args)
+{
+	AUTO(buf_done) struct buf all = BUF_INIT(1 << 20);
+	struct err e;
+
+	(void)args;
+	if (play.conf.len == 0)
+		buf_puts(&play.conf,
+		    "email: admin@example.org\n"
+		    "agree-tos: true\n"
+		    "ca: {test: {directory: " CA_HOST "/dir}}\n"
+		    "defaults: {ca: test}\n");
+	buf_printf(&all, "%s", buf_str(&play.conf));
+	if (play.certs.len != 0)
+		buf_printf(&all, "domains:\n%s", play.certs.data);
+	if (sim_start(buf_str(&all), &e) == -1)
+		return mismatch("not started: %s", e.what);
+	return 0;
+}
+
+static int
+do_stop(char *args)
+{
+	(void)args;
+	sim_stop();
+	play.call = NULL;
+	return 0;
+}
+
+static int
+do_restart(char *args)
+{
+	(void)do_stop(args);
+	return do_start(args);
+}
+
+static int
+do_conf(char *args)
+{
+	const char *l;
+
+	(void)args;
+	buf_reset(&play.conf);
+	buf_reset(&play.certs);
+	while ((l = block_line()) != NULL)
+		buf_printf(&play.conf, "%s\n", l);
+	return 0;
+}
+
+static int
+do_names(char *args)
+{
+	char *w, *first = NULL;
+
+	while ((w = word(&args)) != NULL) {
+		buf_printf(
+		    &play.certs, "%s%s", first == NULL ? "  - [" : ", ", w);
+		first = w;
+	}
+	buf_puts(&play.certs, "]\n");
+	return 0;
+}
+
+static int
+do_cert(char *args)
+{
+	(void)snprintf(play.subject, sizeof(play.subject), "%s", args);
+	return 0;
+}
+
+static int
+do_clock(char *args)
+{
+	int64_t t, ms;
+
+	if (args[0] == '+' || args[0] == '-') {
+		(void)span(args, &ms);
+		sim_wall(clock_now() + ms / 1000);
+		return 0;
+	}
+	if (clock_parse(args, &t) == -1)
+		return mismatch("no time: %s", args);
+	sim_wall(t);
+	return 0;
+}
+
+static int
+do_seed(char *args)
+{
+	rnd_seed(strtoull(args, NULL, 10));
+	return 0;
+}
+
+static int
+do_advance(char *args)
+{
+	int64_t ms;
+
+	(void)span(args, &ms);
+	return run_for(ms);
+}
+
+static int
+do_quiet(char *args)
+{
+	unsigned before = sim_n_calls, left = unseen();
+	int64_t ms;
+
+	(void)span(args, &ms);
+	if (run_for(ms) == -1)
+		return -1;
+	return sim_n_calls != before || left != 0 ? mismatch("requests came")
+						  : 0;
+}
+
+static int
+do_wait(char *args)
+{
+	play.within = range(args);
+	return 0;
+}
+
+static int
+do_repeat(char *args)
+{
+	if (play.depth == REPEATS_MAX)
+		return mismatch("too deep");
+	play.repeats[play.depth].begin = play.pc;
+	play.repeats[play.depth++].left = (unsigned)strtoul(args, NULL, 10);
+	return 0;
+}
+
+static int
+do_end(char *args)
+{
+	(void)args;
+	if (play.depth == 0)
+		return mismatch("no repeat");
+	if (--play.repeats[play.depth - 1].left > 0)
+		play.pc = play.repeats[play.depth - 1].begin;
+	else
+		play.depth--;
+	return 0;
+}
+
+/* Requests */
+
+struct wanted {
+	const char *method, *nonce, *accept, *payload;
+	char url[1024];
+	bool jwk;
+};
+
+static int
+parse_wanted(char *args, struct wanted *w)
+{
+	char *url;
+
+	*w = (struct wanted){ .method = word(&args) };
+	url = word(&args);
+	if (w->method == NULL || url == NULL)
+		return mismatch("METHOD URL is needed");
+	full_url(url, w->url, sizeof(w->url));
+	for (;;) {
+		if (strncmp(args, "jwk", 3) == 0 &&
+		    (args[3] == ' ' || args[3] == '\0')) {
+			w->jwk = true;
+			(void)word(&args);
+		} else if (strncmp(args, "nonce=", 6) == 0)
+			w->nonce = word(&args) + 6;
+		else if (strncmp(args, "accept=", 7) == 0)
+			w->accept = word(&args) + 7;
+		else
+			break;
+	}
+	w->payload = args;
+	return 0;
+}
+
+static bool
+is_wanted(const struct http_call *c, const struct wanted *w)
+{
+	if (c->seen || strcmp(c->method, w->method) != 0 ||
+	    strcmp(c->url, w->url) != 0)
+		return false;
+	if (w->accept != NULL && strcmp(c->accept, w->accept) != 0)
+		return false;
+	if (c->payload == NULL)
+		return true;
+	return fits(w->payload, c->payload) && c->jwk == w->jwk &&
+	       (w->nonce == NULL || strcmp(c->nonce, w->nonce) == 0) &&
+	       (w->jwk || strcmp(c->signer, sim_account()) == 0);
+}
+
+static struct http_call *
+find_wanted(const struct wanted *w)
+{
+	struct http_call *c;
+
+	TAILQ_FOREACH (c, &sim_calls, link)
+		if (is_wanted(c, w))
+			return c;
+	return NULL;
+}
+
+/* "> METHOD URL [jwk] [nonce=N] [accept=TYPE] PAYLOAD" */
+static int
+do_request(char *args)
+{
+	int64_t begin = sim_ms(), end;
+	struct range in = play.within;
+	struct wanted w;
+
+	if (in.to == 0)
+		in.to = SOON_MS;
+	play.within = (struct range){ 0 };
+	end = begin + in.to;
+	if (parse_wanted(args, &w) == -1)
+		return -1;
+	play.call = find_wanted(&w);
+	while (play.call == NULL && unseen() == 0 && sim_step(end))
+		play.call = find_wanted(&w);
+	/* what else is due at this instant may be it */
+	while (play.call == NULL && sim_step(sim_ms()))
+		play.call = find_wanted(&w);
+	if (check_wire() == -1)
+		return -1;
+	if (play.call == NULL)
+		return mismatch(
+		    "no such request came in %" PRId64 " ms", sim_ms() - begin);
+	play.call->seen = true;
+	play.orders += strstr(w.url, "new-order") != NULL;
+	if (sim_ms() - begin < in.from)
+		return mismatch(
+		    "came after %" PRId64 " ms already", sim_ms() - begin);
+	return 0;
+}
+
+/* Replies */
+
+static bool
+is_header(const char *l)
+{
+	size_t n = strspn(l, "abcdefghijklmnopqrstuvwxyz"
+			     "ABCDEFGHIJKLMNOPQRSTUVWXYZ-");
+
+	return n > 0 && l[n] == ':';
+}
+
+static void
+add_header(const char *l, struct http_call *c, bool *nonce, bool *type)
+{
+	AUTO(buf_done) struct buf value = BUF_INIT(65536);
+	AUTO(free) char *name = strndup(l, strcspn(l, ":"));
+	const char *v = l + strlen(name) + 1;
+
+	v += strspn(v, " ");
+	if (strcasecmp(name, "Replay-Nonce") == 0)
+		*nonce = true;
+	if (strcasecmp(name, "Content-Type") == 0)
+		*type = true;
+	if (strcmp(v, "-") == 0)
+		return;
+	expand(v, &value);
+	sim_header(c, name, buf_str(&value));
+}
+
+/* "@chain [names=a,b] [key=N] [from=-1h] [life=90d] [issuer=CN] [leaf-only]
+ * [forged]": of the last CSR where not said otherwise. */
+static int
+put_chain(char *args, struct buf *out)
+{
+	const struct engine *en = sim_engine();
+	const struct conf_cert *cc = &en->conf->certs[sim_keeper.last_cert];
+	const char *names[NAMES_MAX];
+	struct mint m = { .names = cc->idents,
+		.n_names = cc->n_idents,
+		.key = (unsigned)sim_keeper.last_csr };
+	int64_t from = -3600000, life = 90 * DAY_S * 1000;
+	char *w, *list;
+
+	while ((w = word(&args)) != NULL) {
+		if (strncmp(w, "names=", 6) == 0) {
+			m.names = names;
+			m.n_names = 0;
+			list = w + 6;
+			while (m.n_names < NAMES_MAX &&
+			       (names[m.n_names] = strsep(&list, ",")) != NULL)
+				m.n_names++;
+		} else if (strncmp(w, "key=", 4) == 0)
+			m.key = (unsigned)strtoul(w + 4, NULL, 10);
+		else if (strncmp(w, "from=", 5) == 0)
+			(void)span(w + 5, &from);
+		else if (strncmp(w, "life=", 5) == 0)
+			(void)span(w + 5, &life);
+		else if (strncmp(w, "issuer=", 7) == 0)
+			m.issuer = w + 7;
+		else if (strcmp(w, "leaf-only") == 0)
+			m.leaf_only = true;
+		else if (strcmp(w, "forged") == 0)
+			m.forged = true;
+		else
+			return mismatch("@chain: %s?", w);
+	}
+	if (m.key == 0 || m.key > SIM_KEYS)
+		return mismatch("no CSR was made");
+	m.from = clock_now() + from / 1000;
+	m.to = m.from + life / 1000;
+	mint_chain(&m, out);
+	return 0;
+}
+
+static int
+put_body(struct buf *body, const char *l)
+{
+	AUTO(free) char *copy = strdup(l);
+
+	if (strncmp(l, "@chain", 6) == 0)
+		return put_chain(copy + 6, body);
+	if (strncmp(l, "@zeros ", 7) == 0) {
+		unsigned long n = strtoul(l + 7, NULL, 10);
+
+		while (n-- > 0)
+			buf_putc(body, '0');
+		return 0;
+	}
+	if (body->len != 0 && body->data[body->len - 1] != '\n')
+		buf_putc(body, '\n');
+	expand(l, body);
+	return 0;
+}
+
+static void
+finish_reply(int status, const struct buf *body, bool nonce, bool type)
+{
+	struct http_call *c = play.call;
+	bool json = buf_str(body)[0] == '{';
+	char text[32];
+
+	if (!nonce && strcmp(c->method, "GET") != 0) {
+		(void)snprintf(text, sizeof(text), "n%u", ++play.nonces);
+		sim_header(c, "Replay-Nonce", text);
+	}
+	if (!type && body->len != 0)
+		sim_header(c, "Content-Type",
+		    !json          ? "text/plain"
+		    : status < 400 ? "application/json"
+				   : "application/problem+json");
+	sim_reply(c, status, buf_str(body), body->len);
+}
+
+/* "< STATUS [Header: value]", more headers, body; "< lost [WHY]" */
+static int
+do_reply(char *args)
+{
+	AUTO(buf_done) struct buf body = BUF_INIT(4 << 20);
+	bool nonce = false, type = false;
+	char *first = word(&args);
+	const char *l;
+
+	if (play.call == NULL || play.call->answered)
+		return mismatch("no request waits for a reply");
+	if (first == NULL)
+		return mismatch("STATUS is needed");
+	if (strcmp(first, "lost") == 0) {
+		sim_lose(play.call, *args == '\0' ? "connection lost" : args);
+		return 0;
+	}
+	if (*args != '\0')
+		add_header(args, play.call, &nonce, &type);
+	while ((l = block_line()) != NULL) {
+		if (body.len == 0 && is_header(l))
+			add_header(l, play.call, &nonce, &type);
+		else if (put_body(&body, l) == -1)
+			return -1;
+	}
+	finish_reply((int)strtol(first, NULL, 10), &body, nonce, type);
+	return 0;
+}
+
+/* Events */
+
+/* "fetch TOKEN [none]": the CA asks port 80. */
+static int
+do_fetch(char *args)
+{
+	struct engine *en = sim_engine();
+	const char *token = word(&args);
+	const char *answer = tokens_find(en->tokens, token, strlen(token));
+	char want[512];
+
+	if (strcmp(args, "none") == 0)
+		return answer == NULL ? 0 : mismatch("answered: %s", answer);
+	if (answer == NULL)
+		return mismatch("not answered");
+	(void)snprintf(want, sizeof(want), "%s.%s", token,
+	    session_thumbprint(the_session()));
+	if (strcmp(answer, want) != 0)
+		return mismatch("answered: %s", answer);
+	tokens_tell(en->tokens, token, strlen(token));
+	return 0;
+}
+
+static int
+do_renew(char *args)
+{
+	(void)args;
+	renew_now(sim_engine(), subject());
+	return 0;
+}
+
+static int
+fails_or_works(char *args, char *text, size_t size)
+{
+	const char *w = word(&args);
+
+	if (w != NULL && strcmp(w, "works") == 0)
+		text[0] = '\0';
+	else if (w != NULL && strcmp(w, "fails") == 0)
+		(void)snprintf(text, size, "%s", *args == '\0' ? "no" : args);
+	else
+		return mismatch("fails or works?");
+	return 0;
+}
+
+static int
+do_install(char *args)
+{
+	return fails_or_works(
+	    args, sim_root.install_fails, sizeof(sim_root.install_fails));
+}
+
+static int
+do_hook(char *args)
+{
+	if (strcmp(args, "hangs") == 0) {
+		sim_root.hook_hangs = true;
+		return 0;
+	}
+	sim_root.hook_hangs = false;
+	return fails_or_works(
+	    args, sim_root.hook_fails, sizeof(sim_root.hook_fails));
+}
+
+/* "keeper fails make|get|jws|csr|eab TEXT", "keeper loses account|key N" */
+static int
+do_keeper(char *args)
+{
+	const char *w = word(&args);
+
+	if (w != NULL && strcmp(w, "fails") == 0) {
+		(void)snprintf(sim_keeper.fail_what,
+		    sizeof(sim_keeper.fail_what), "%s", word(&args));
+		(void)snprintf(sim_keeper.fail_text,
+		    sizeof(sim_keeper.fail_text), "%s", args);
+		return 0;
+	}
+	if (w == NULL || strcmp(w, "loses") != 0)
+		return mismatch("fails or loses?");
+	w = word(&args);
+	if (strcmp(w, "account") == 0)
+		sim_keeper.account_lost = true;
+	else
+		sim_keeper.lost_certs |= 1u << strtoul(args, NULL, 10);
+	return 0;
+}
+
+/* "state certs/NAME" and a block: what is on disk; only while stopped. */
+static int
+do_state(char *args)
+{
+	AUTO(buf_done) struct buf text = BUF_INIT(1 << 20);
+	AUTO(close) int dir = -1;
+	char name[256], *slash = strchr(args, '/');
+	struct err e;
+	const char *l;
+
+	if (slash == NULL)
+		return mismatch("KIND/NAME is needed");
+	while ((l = block_line()) != NULL) {
+		expand(l, &text);
+		buf_putc(&text, '\n');
+	}
+	*slash = '\0';
+	(void)snprintf(name, sizeof(name), "%s.json", slash + 1);
+	dir =
+	    fs_make_dir(sim_state_dir(), args, 0700, (uid_t)-1, (gid_t)-1, &e);
+	if (dir == -1 ||
+	    fs_replace(dir, name, buf_str(&text), text.len, 0600, &e) == -1)
+		return mismatch("%s", e.what);
+	return 0;
+}
+
+/* Expectations */
+
+static int
+want_count(const char *what, uint64_t is, const char *spec)
+{
+	const char *dots = strstr(spec, "..");
+	uint64_t from = strtoull(spec, NULL, 10);
+	uint64_t to = dots == NULL ? from : strtoull(dots + 2, NULL, 10);
+
+	if (is < from || is > to)
+		return mismatch("%s: %" PRIu64, what, is);
+	return 0;
+}
+
+static int
+want_text(const char *what, const char *is, const char *spec)
+{
+	if (is == NULL)
+		is = "none";
+	return fits(spec, is) ? 0 : mismatch("%s: %s", what, is);
+}
+
+/* at: an instant in seconds, 0: none. */
+static int
+want_time(const char *what, int64_t at, const char *spec)
+{
+	struct range r = range(spec);
+	int64_t in = (at - clock_now()) * 1000;
+	char text[CLOCK_RFC3339_MAX];
+
+	if (strcmp(spec, "none") == 0)
+		return at == 0 ? 0 : mismatch("%s: not none", what);
+	if (at == 0)
+		return mismatch("%s: none", what);
+	clock_format(at, text);
+	if (in < r.from || in > r.to)
+		return mismatch(
+		    "%s: in %" PRId64 " s, at %s", what, in / 1000, text);
+	return 0;
+}
+
+static int
+want_trouble(const struct trouble *t, char *args)
+{
+	const char *type = word(&args);
+
+	if (type == NULL || strcmp(type, "none") == 0)
+		return t->text == NULL ? 0 : mismatch("trouble: %s", t->text);
+	if (t->text == NULL)
+		return mismatch("trouble: none");
+	if (t->type == NULL || strcmp(t->type, type) != 0)
+		return mismatch("trouble: %s %s", t->type, t->text);
+	return *args == '\0' ? 0 : want_text("trouble", t->text, args);
+}
+
+static int
+x_trouble(char *args)
+{
+	return want_trouble(&subject()->issue_trouble, args);
+}
+
+static int
+x_deploy_trouble(char *args)
+{
+	return want_trouble(&subject()->deploy_trouble, args);
+}
+
+static int
+x_installed(char *args)
+{
+	return want_count("installed", sim_root.installs, args);
+}
+
+static int
+x_version(char *args)
+{
+	return want_count("version", subject()->have.version, args);
+}
+
+static int
+x_orders(char *args)
+{
+	return want_count("new orders", play.orders, args);
+}
+
+static int
+x_requests(char *args)
+{
+	return want_count("requests", sim_n_calls, args);
+}
+
+static int
+x_tokens(char *args)
+{
+	return want_count("tokens", tokens_count(sim_engine()->tokens), args);
+}
+
+static int
+x_hooks(char *args)
+{
+	return want_count("hooks", sim_root.hooks, args);
+}
+
+static int
+x_failures(char *args)
+{
+	return want_count("failures", subject()->issue_trouble.failures, args);
+}
+
+static int
+x_nonces(char *args)
+{
+	return want_count("nonces", the_session()->n_nonces, args);
+}
+
+static int
+x_accounts(char *args)
+{
+	return want_count("account keys made", sim_keeper.n_accounts, args);
+}
+
+static int
+x_dropped(char *args)
+{
+	return want_count("keys dropped", sim_keeper.dropped, args);
+}
+
+static int
+x_keys(char *args)
+{
+	return want_count("certificate keys made", sim_keeper.n_certs, args);
+}
+
+static int
+x_turns(char *args)
+{
+	return want_count("timers run", sim_turns(), args);
+}
+
+static int
+x_order(char *args)
+{
+	return want_text("order", subject()->order_url, args);
+}
+
+static int
+x_account(char *args)
+{
+	return want_text("account", session_account_url(the_session()), args);
+}
+
+static int
+x_key(char *args)
+{
+	const char *id = subject()->order_key;
+	char text[16];
+
+	(void)snprintf(
+	    text, sizeof(text), "%u", id == NULL ? 0 : sim_key_number(id));
+	return want_text("key", id == NULL ? NULL : text, args);
+}
+
+static int
+x_next(char *args)
+{
+	return want_time(
+	    "next attempt", renew_next(sim_engine(), subject()), args);
+}
+
+static int
+x_retry(char *args)
+{
+	return want_time("not before", subject()->issue_trouble.next, args);
+}
+
+static int
+x_renewal(char *args)
+{
+	return want_time("renewal", subject()->have.renew_at, args);
+}
+
+static int
+x_operator(char *args)
+{
+	return want_text(
+	    "operator", subject()->issue_trouble.operator? "yes" : "no", args);
+}
+
+static int
+x_blocked(char *args)
+{
+	const char *why, *spec = word(&args);
+	int64_t until = session_blocked(the_session(), &why);
+
+	if (spec == NULL || strcmp(spec, "no") == 0)
+		return until == 0 ? 0 : mismatch("blocked: %s", why);
+	if (until == 0)
+		return mismatch("blocked: no");
+	if (strcmp(spec, "forever") == 0) {
+		if (until != INT64_MAX)
+			return mismatch("blocked for a time: %s", why);
+	} else if (want_time("blocked", until, spec) == -1)
+		return -1;
+	return *args == '\0' ? 0 : want_text("blocked", why, args);
+}
+
+static int
+x_deploy(char *args)
+{
+	static const char *const names[] = { "none", "reload", "done" };
+
+	return want_text("deploy", names[subject()->deploy], args);
+}
+
+static int
+x_step(char *args)
+{
+	const struct issue *is = subject()->issue;
+
+	return want_text("step", is == NULL ? NULL : issue_step_name(is), args);
+}
+
+static int
+x_health(char *args)
+{
+	static const char *const names[] = { "ok", "waiting", "warn", "bad" };
+
+	return want_text(
+	    "health", names[cert_health(sim_engine(), subject())], args);
+}
+
+static int
+x_log(char *args)
+{
+	return fits(args, buf_str(&play.log)) ? 0 : mismatch("not logged");
+}
+
+/* "saved KIND/NAME SPEC" or "saved KIND/NAME none" */
+static int
+x_saved(char *args)
+{
+	AUTO(buf_done) struct buf text = BUF_INIT(1 << 20);
+	const char *key = word(&args);
+	char path[300];
+	struct err e;
+
+	/* whatever waits to be written */
+	while (sim_step(sim_ms()))
+		continue;
+	(void)snprintf(path, sizeof(path), "%s.json", key);
+	if (fs_read(sim_state_dir(), path, &text, &e) == -1)
+		return want_text("saved", NULL, args);
+	return want_text("saved", buf_str(&text), args);
+}
+
+static int
+count_bad(void *arg, const char *name)
+{
+	unsigned *n = arg;
+
+	*n += strncmp(name, ".bad-", 5) == 0;
+	return 0;
+}
+
+static int
+x_aside(char *args)
+{
+	const char *const *kind;
+	unsigned n = 0;
+
+	for (kind = store_kinds; *kind != NULL; kind++) {
+		AUTO(close) int dir = fs_open_dir(sim_state_dir(), *kind, NULL);
+
+		if (dir != -1)
+			(void)fs_each(dir, count_bad, &n, NULL);
+	}
+	return want_count("put aside", n, args);
+}
+
+static int
+x_hint(char *args)
+{
+	struct err e = { .kind = ERR_PROBLEM };
+	const struct trouble *t = &subject()->issue_trouble;
+	const char *url;
+	size_t len;
+
+	(void)snprintf(e.what, sizeof(e.what), "%s", t->text);
+	url = problem_url(e.what, &len);
+	if (url == NULL)
+		return mismatch("no URL");
+	e.what[url + len - e.what] = '\0';
+	return want_text("url", url, args);
+}
+
+struct command {
+	const char *name;
+	int (*fn)(char *args);
+};
+
+/* clang-format off */
+static const struct command expectations[] = {
+	{ "account",        x_account },
+	{ "account-keys",   x_accounts },
+	{ "aside",          x_aside },
+	{ "blocked",        x_blocked },
+	{ "deploy",         x_deploy },
+	{ "deploy-trouble", x_deploy_trouble },
+	{ "dropped",        x_dropped },
+	{ "failures",       x_failures },
+	{ "health",         x_health },
+	{ "hooks",          x_hooks },
+	{ "installed",      x_installed },
+	{ "key",            x_key },
+	{ "keys",           x_keys },
+	{ "log",            x_log },
+	{ "next",           x_next },
+	{ "nonces",         x_nonces },
+	{ "operator",       x_operator },
+	{ "order",          x_order },
+	{ "orders",         x_orders },
+	{ "renewal",        x_renewal },
+	{ "requests",       x_requests },
+	{ "retry",          x_retry },
+	{ "saved",          x_saved },
+	{ "step",           x_step },
+	{ "tokens",         x_tokens },
+	{ "trouble",        x_trouble },
+	{ "turns",          x_turns },
+	{ "url",            x_hint },
+	{ "version",        x_version },
+};
+
+static int do_expect(char *);
+
+static const struct command commands[] = {
+	{ "<",       do_reply },
+	{ ">",       do_request },
+	{ "advance", do_advance },
+	{ "cert",    do_cert },
+	{ "clock",   do_clock },
+	{ "conf",    do_conf },
+	{ "end",     do_end },
+	{ "expect",  do_expect },
+	{ "fetch",   do_fetch },
+	{ "hook",    do_hook },
+	{ "install", do_install },
+	{ "keeper",  do_keeper },
+	{ "names",   do_names },
+	{ "quiet",   do_quiet },
+	{ "renew",   do_renew },
+	{ "repeat",  do_repeat },
+	{ "restart", do_restart },
+	{ "seed",    do_seed },
+	{ "start",   do_start },
+	{ "state",   do_state },
+	{ "stop",    do_stop },
+	{ "wait",    do_wait },
+};
+/* clang-format on */
+
+static int
+dispatch(const struct command *list, size_t n, char *args)
+{
+	const char *name = word(&args);
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (strcmp(list[i].name, name) == 0)
+			return list[i].fn(args);
+	return mismatch("\"%s\" is nothing I know", name);
+}
+
+static int
+do_expect(char *args)
+{
+	if (sim_engine() == NULL || subject() == NULL)
+		return mismatch("not started");
+	/* what is due now has happened */
+	while (sim_step(sim_ms()))
+		continue;
+	if (check_wire() == -1)
+		return -1;
+	return dispatch(expectations, NELEM(expectations), args);
+}
+
+/* Files */
+
+static int load(const char *path, unsigned depth);
+
+static int
+load_line(const char *path, unsigned no, char *text, unsigned depth)
+{
+	struct line *l;
+	char other[1024];
+
+	text[strcspn(text, "\n")] = '\0';
+	if (strncmp(text, "include ", 8) == 0) {
+		(void)snprintf(other, sizeof(other), "%.*s%s.inc",
+		    (int)(strrchr(path, '/') + 1 - path), path, text + 8);
+		return load(other, depth + 1);
+	}
+	if (play.n == LINES_MAX) {
+		(void)fprintf(stderr, "%s: too long\n", path);
+		return -1;
+	}
+	l = &play.lines[play.n++];
+	l->file = strdup(path);
+	l->text = strdup(text);
+	l->no = no;
+	return 0;
+}
+
+static int
+load(const char *path, unsigned depth)
+{
+	AUTO(free) char *text = NULL;
+	FILE *f = depth > 8 ? NULL : fopen(path, "re");
+	size_t cap = 0;
+	unsigned no = 0;
+	int r = 0;
+
+	if (f == NULL) {
+		perror(path);
+		return -1;
+	}
+	while (r == 0 && getline(&text, &cap, f) != -1)
+		r = load_line(path, ++no, text, depth);
+	(void)fclose(f);
+	return r;
+}
+
+static void
+reset(void)
+{
+	size_t i;
+
+	sim_stop();
+	for (i = 0; i < play.n; i++) {
+		free(play.lines[i].file);
+		free(play.lines[i].text);
+	}
+	buf_done(&play.conf);
+	buf_done(&play.certs);
+	buf_done(&play.log);
+	memset(&play, 0, sizeof(play));
+	play.conf = BUF_INIT(1 << 20);
+	play.certs = BUF_INIT(1 << 20);
+	play.log = BUF_INIT(256 << 20);
+	sim_http_reset();
+	sim_keys_reset();
+	sim_root_reset();
+	sim_time_reset();
+	sim_state_reset();
+	rnd_seed(1);
+}
+
+static int
+play_lines(void)
+{
+	for (; play.pc < play.n; play.pc++) {
+		AUTO(free) char *args = strdup(here()->text);
+		size_t len = strlen(args);
+
+		while (len > 0 && args[len - 1] == ' ')
+			args[--len] = '\0';
+		if (len == 0 || args[0] == '#')
+			continue;
+		if (dispatch(commands, NELEM(commands), args) == -1)
+			return -1;
+	}
+	if (play.depth != 0)
+		return mismatch("repeat without end");
+	while (sim_step(sim_ms()))
+		continue;
+	if (check_wire() == -1)
+		return -1;
+	return unseen() != 0 ? mismatch("requests that nobody expected") : 0;
+}
+
+static int
+play_file(const char *path)
+{
+	const char *name = strrchr(path, '/');
+	int r;
+
+	reset();
+	r = load(path, 0) == -1 || play_lines() == -1 ? -1 : 0;
+	(void)printf("%s %-34s %4u requests, %" PRId64 " s\n",
+	    r == 0 ? "ok    " : "FAILED", name == NULL ? path : name + 1,
+	    sim_n_calls, (sim_ms() - 1000000) / 1000);
+	if (verbose)
+		(void)printf("%s", buf_str(&play.log));
+	(void)fflush(stdout);
+	return r;
+}
+
+static int
+is_scenario(const struct dirent *d)
+{
+	size_t len = strlen(d->d_name);
+
+	return len > 4 && strcmp(d->d_name + len - 4, ".scn") == 0;
+}
+
+/* Every row of the step table must have been in use somewhere. */
+static int
+check_steps(void)
+{
+	const char *name, *resume;
+	char text[64];
+	unsigned i;
+	int r = 0;
+
+	for (i = 0; (name = issue_step(i, &resume)) != NULL; i++) {
+		(void)snprintf(text, sizeof(text), " %s ", name);
+		if (strstr(buf_str(&steps_seen), text) == NULL) {
+			(void)printf(
+			    "FAILED no scenario has the step %s\n", name);
+			r = -1;
+		}
+	}
+	return r;
+}
+
+/* A restart of a restart goes on at the same place. */
+static int
+check_resume(void)
+{
+	const char *name, *resume, *again, *other;
+	unsigned i, j;
+
+	for (i = 0; (name = issue_step(i, &resume)) != NULL; i++)
+		for (j = 0; (other = issue_step(j, &again)) != NULL; j++)
+			if (strcmp(other, resume) == 0 &&
+			    strcmp(again, resume) != 0) {
+				(void)printf("FAILED %s resumes at %s, and "
+					     "that at %s\n",
+				    name, resume, again);
+				return -1;
+			}
+	return 0;
+}
+
+static int
+play_folder(const char *path)
+{
+	struct dirent **files;
+	int i, n = scandir(path, &files, is_scenario, alphasort), r = 0;
+	char file[1024];
+
+	if (n <= 0) {
+		(void)fprintf(stderr, "%s: no *.scn\n", path);
+		return -1;
+	}
+	for (i = 0; i < n; i++) {
+		(void)snprintf(
+		    file, sizeof(file), "%s/%s", path, files[i]->d_name);
+		if (play_file(file) == -1)
+			r = -1;
+		free(files[i]);
+	}
+	free(files);
+	return check_steps() == -1 || check_resume() == -1 ? -1 : r;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct stat st;
+	int i, r = 0;
+
+	steps_seen = BUF_INIT(64 << 20);
+	log_init("engine", (enum log_level)0, LOG_F_TEXT);
+	log_tap(on_log, NULL, LOG_L_DEBUG);
+	for (i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "-v") == 0)
+			verbose = true;
+		else if (stat(argv[i], &st) == 0 && S_ISDIR(st.st_mode)) {
+			if (play_folder(argv[i]) == -1)
+				r = 1;
+		} else if (play_file(argv[i]) == -1)
+			r = 1;
+	}
+	reset();
+	buf_done(&steps_seen);
+	return r;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A world for the engine in which nothing waits: lib/io/loop.h on virtual
+ * time, lib/io/http.h whose requests lie here until somebody plays the CA, a
+ * keeper without secrets and a root without files.  Only the store is real.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "daemon/engine/engine.h"
+#include "lib/base/buf.h"
+
+#define SIM_START INT64_C(1796083200) /* 2026-12-01 */
+
+/* sim_loop.c: time */
+int64_t sim_ms(void); /* monotonic; the wall clock is lib/base/clock.h's */
+/* Run the next timer that is due until then, or move to then: false. */
+bool sim_step(int64_t until_ms);
+void sim_run_until(int64_t until_ms);
+void sim_wall(int64_t now_s); /* the wall clock jumps */
+uint64_t sim_turns(void);     /* timers that have run */
+void sim_time_reset(void);
+
+/* sim_http.c: the network */
+#define SIM_HEADERS 12
+
+struct http_reply {
+	int status;
+	char *body;
+	size_t len;
+	char *names[SIM_HEADERS], *values[SIM_HEADERS];
+	unsigned n_headers;
+};
+
+struct http_call {
+	TAILQ_ENTRY(http_call) link;
+	struct loop_timer *timer;
+	http_done *done;
+	void *arg;
+	struct http_reply reply;
+	struct err lost; /* instead of a reply, when kind is set */
+	unsigned redirects;
+	bool seen; /* the script has named it */
+	bool answered;
+	char *method, *url, *accept, *body, *type;
+	/* of the fake keeper's JWS; in body */
+	char *signer, *inner_url, *nonce, *payload;
+	bool jwk;
+};
+TAILQ_HEAD(http_calls, http_call);
+
+extern struct http_calls sim_calls; /* under way, oldest first */
+extern unsigned sim_n_calls;        /* ever started */
+/* The first rule of the protocol that a request broke; "": none. */
+extern char sim_broken[512];
+
+void sim_header(struct http_call *, const char *name, const char *value);
+void sim_reply(struct http_call *, int status, const char *body, size_t);
+void sim_lose(struct http_call *, const char *why); /* no reply */
+const char *sim_account(void); /* URL that the CA gave last */
+void sim_http_reset(void);
+
+/* sim_keys.c: the keeper */
+#define SIM_KEYS 12
+
+extern struct sim_keeper {
+	unsigned n_accounts, n_certs; /* made so far */
+	bool account_lost;
+	unsigned lost_certs;     /* bits: keys that are not there any more */
+	unsigned dropped;        /* how often */
+	int last_csr, last_cert; /* key number and certificate index */
+	char fail_what[8], fail_text[128]; /* the next one of that kind */
+} sim_keeper;
+const char *sim_key_id(unsigned number); /* from 1; of a certificate's key */
+unsigned sim_key_number(const char *key_id); /* 0: none */
+void sim_keys_reset(void);
+
+/* sim_upstairs.c: root */
+extern struct sim_root {
+	unsigned installs, hooks, hooked_certs;
+	char install_fails[256], hook_fails[256]; /* "": works */
+	bool hook_hangs;
+	struct ipc_status status;
+	/* runs at each install that worked; may be NULL */
+	void (*installed)(uint32_t cert, const struct install *);
+} sim_root;
+void sim_root_reset(void);
+
+/* sim_engine.c: the engine's own parts, put together as main.c does */
+struct engine *sim_engine(void); /* NULL: not running */
+/* conf is YAML, kept until the next one.  -1: it could not start. */
+int sim_start(const char *conf, struct err *);
+void sim_stop(void);
+int sim_state_dir(void); /* an empty one after sim_state_reset() */
+void sim_state_reset(void);
+
+/* mint.c: certificates */
+struct mint {
+	const char *const *names;
+	size_t n_names;
+	unsigned key; /* number */
+	int64_t from, to;
+	const char *issuer; /* CN; NULL: "Test CA" */
+	bool leaf_only;     /* signed by nobody */
+	bool forged;        /* signed by somebody else than it says */
+};
+void mint_chain(const struct mint *, struct buf *out);
+
+/*
+ * Tests of memory trouble: allocations may fail while sim_memory_fails, which
+ * is off in what is not the engine's, and goes on by sim_torture when the
+ * configuration has been read.
+ */
+extern bool sim_memory_fails, sim_torture;

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: ISC */
+/* The engine's parts put together as its main.c does, on a folder in memory
+ * that outlives them. */
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/base/fs.h"
+#include "tests/scenarios/sim.h"
+
+/* Of lib/config/internal.h, whose other names collide with lib/acme's. */
+int bundle_add(struct buf *, const char *name, const void *, size_t);
+
+static struct {
+	struct engine en;
+	bool running, failed;
+	struct err why;
+} sim;
+bool sim_memory_fails, sim_torture;
+static int state_dir = -1;
+static char state_path[64];
+
+struct engine *
+sim_engine(void)
+{
+	return sim.running ? &sim.en : NULL;
+}
+
+int
+sim_state_dir(void)
+{
+	return state_dir;
+}
+
+static void
+remove_state(void)
+{
+	const char *const *kind;
+	int fd = state_dir;
+
+	if (fd == -1)
+		return;
+	for (kind = store_kinds; *kind != NULL; kind++)
+		(void)fs_remove(fd, *kind, NULL);
+	(void)close(fd);
+	(void)rmdir(state_path);
+	state_dir = -1;
+}
+
+void
+sim_state_reset(void)
+{
+	if (state_dir == -1)
+		(void)atexit(remove_state);
+	remove_state();
+	(void)snprintf(state_path, sizeof(state_path), "%s/acmed-XXXXXX",
+	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	if (mkdtemp(state_path) == NULL ||
+	    (state_dir = open(state_path, O_RDONLY | O_DIRECTORY)) == -1) {
+		perror(state_path);
+		abort();
+	}
+}
+
+static void
+fail(const struct err *e)
+{
+	sim.failed = true;
+	sim.why = *e;
+}
+
+static void
+ready(struct engine *en)
+{
+	uint32_t i;
+
+	for (i = 0; i < en->certs.n; i++) {
+		struct cert *c = &en->certs.all[i];
+		const char *thumb =
+		    session_thumbprint(en->cas[c->conf->ca].session);
+
+		if (thumb != NULL)
+			issue_republish(&en->issue_env, c, thumb);
+	}
+	renew_start(en);
+}
+
+static void
+on_loaded(void *arg, unsigned damaged, const struct err *e)
+{
+	(void)damaged;
+	if (e != NULL)
+		fail(e);
+	else
+		ready(arg);
+}
+
+static void
+on_account(void *arg, const struct store_value *v, const struct err *failed)
+{
+	struct engine *en = arg;
+	struct err e;
+
+	(void)v;
+	if (failed != NULL)
+		fail(failed);
+	else if (--en->loading == 0 &&
+		 certs_load(&en->certs, on_loaded, en, &e) == -1)
+		fail(&e);
+}
+
+static int
+load(struct engine *en, struct err *e)
+{
+	uint32_t i;
+
+	en->loading = 1;
+	for (i = 0; i < en->conf->n_cas; i++) {
+		if (en->cas[i].session == NULL)
+			continue;
+		en->loading++;
+		if (session_load(en->cas[i].session, on_account, en, e) == -1)
+			return -1;
+	}
+	if (--en->loading == 0)
+		return certs_load(&en->certs, on_loaded, en, e);
+	return 0;
+}
+
+static int
+read_conf(struct engine *en, const char *text, struct err *e)
+{
+	AUTO(buf_done) struct buf bundle = BUF_INIT(CONF_BUNDLE_MAX);
+	struct conf_report report;
+
+	if (bundle_add(&bundle, "acmed.yaml", text, strlen(text)) == -1)
+		return err_nomem(e, "configuration");
+	conf_report_init(&report);
+	en->conf = conf_load(bundle.data, bundle.len, &report);
+	if (en->conf == NULL)
+		(void)err_set(e, ERR_CONFIG, 0, "%s", buf_str(&report.errors));
+	conf_report_done(&report);
+	return en->conf == NULL ? -1 : 0;
+}
+
+static int
+setup(struct engine *en, struct err *e)
+{
+	en->loop = loop_new(e);
+	en->http = http_new(en->loop, "", e);
+	en->keys = keys_new(en->loop, -1, NULL, NULL, e);
+	en->upstairs = upstairs_new(en->loop, -1, NULL, NULL, NULL, e);
+	en->tokens = tokens_new(e);
+	en->store = store_files(en->loop, state_dir, e);
+	if (en->tokens == NULL || en->store == NULL)
+		return -1;
+	en->session_env = (struct session_env){ .loop = en->loop,
+		.http = en->http,
+		.keys = en->keys,
+		.store = en->store,
+		.conf = en->conf,
+		.changed = renew_ca_changed,
+		.arg = en };
+	en->issue_env = (struct issue_env){ .loop = en->loop,
+		.certs = &en->certs,
+		.keys = en->keys,
+		.tokens = en->tokens,
+		.upstairs = en->upstairs,
+		.conf = en->conf };
+	if (certs_init(&en->certs, en->conf, en->loop, en->store, e) == -1 ||
+	    renew_init(en, e) == -1 || deploy_init(en, e) == -1)
+		return -1;
+	return load(en, e);
+}
+
+int
+sim_start(const char *conf, struct err *e)
+{
+	memset(&sim, 0, sizeof(sim));
+	sim.running = true;
+	if (read_conf(&sim.en, conf, e) == -1) {
+		sim_stop();
+		return -1;
+	}
+	sim_memory_fails = sim_torture;
+	if (setup(&sim.en, e) == -1) {
+		sim_stop();
+		return -1;
+	}
+	while (!sim.en.started && !sim.failed && sim_step(sim_ms()))
+		continue;
+	if (sim.failed) {
+		*e = sim.why;
+		sim_stop();
+		return -1;
+	}
+	return 0;
+}
+
+void
+sim_stop(void)
+{
+	struct engine *en = &sim.en;
+
+	if (!sim.running)
+		return;
+	renew_done(en);
+	deploy_done(en);
+	certs_free(&en->certs);
+	http_free(en->http);
+	tokens_free(en->tokens);
+	upstairs_free(en->upstairs);
+	keys_free(en->keys);
+	store_free(en->store);
+	conf_free(en->conf);
+	sim.running = false;
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: ISC */
+/* Root, which installs and runs commands as the test says. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/scenarios/sim.h"
+
+struct upstairs {
+	struct loop *loop;
+};
+
+struct up_op {
+	TAILQ_ENTRY(up_op) link;
+	struct loop_timer *timer;
+	upstairs_installed *installed;
+	upstairs_hooked *hooked;
+	void *arg;
+};
+static TAILQ_HEAD(, up_op) ops = TAILQ_HEAD_INITIALIZER(ops);
+
+struct sim_root sim_root;
+static struct upstairs the_root;
+
+void
+sim_root_reset(void)
+{
+	memset(&sim_root, 0, sizeof(sim_root));
+}
+
+static void
+op_free(struct up_op *op)
+{
+	TAILQ_REMOVE(&ops, op, link);
+	loop_timer_free(op->timer);
+	free(op);
+}
+
+static void
+on_install(struct up_op *op)
+{
+	struct err e;
+
+	if (sim_root.install_fails[0] == '\0') {
+		op->installed(op->arg, sim_root.installs, NULL);
+		return;
+	}
+	(void)err_set(&e, ERR_SYS, 0, "%s", sim_root.install_fails);
+	e.retry_after_s = -1;
+	op->installed(op->arg, 0, &e);
+}
+
+static void
+on_hook(struct up_op *op)
+{
+	struct ipc_hooked h = { .ok = sim_root.hook_fails[0] == '\0', .ms = 5 };
+
+	if (h.ok == 0)
+		(void)snprintf(
+		    h.error, sizeof(h.error), "%s", sim_root.hook_fails);
+	op->hooked(op->arg, &h);
+}
+
+static void
+on_timer(void *arg)
+{
+	struct up_op *op = arg;
+
+	TAILQ_REMOVE(&ops, op, link);
+	if (op->installed != NULL)
+		on_install(op);
+	else
+		on_hook(op);
+	TAILQ_INSERT_HEAD(&ops, op, link);
+	op_free(op);
+}
+
+static struct up_op *
+op_new(struct upstairs *u, void *arg, struct err *e)
+{
+	struct up_op *op = calloc(1, sizeof(*op));
+
+	if (op == NULL) {
+		(void)err_nomem(e, "a question to root");
+		return NULL;
+	}
+	op->arg = arg;
+	op->timer = loop_timer_new(u->loop, on_timer, op, e);
+	if (op->timer == NULL) {
+		free(op);
+		return NULL;
+	}
+	TAILQ_INSERT_TAIL(&ops, op, link);
+	return op;
+}
+
+struct upstairs *
+upstairs_new(struct loop *loop, int fd, upstairs_start *start,
+    upstairs_gone *gone, void *arg, struct err *e)
+{
+	(void)fd;
+	(void)start;
+	(void)gone;
+	(void)arg;
+	(void)e;
+	the_root.loop = loop;
+	return &the_root;
+}
+
+void
+upstairs_free(struct upstairs *u)
+{
+	(void)u;
+	while (!TAILQ_EMPTY(&ops))
+		op_free(TAILQ_FIRST(&ops));
+}
+
+struct up_op *
+upstairs_install(struct upstairs *u, const struct install *in,
+    upstairs_installed *done, void *arg, struct err *e)
+{
+	struct up_op *op = op_new(u, arg, e);
+
+	if (op == NULL)
+		return NULL;
+	op->installed = done;
+	if (sim_root.install_fails[0] == '\0') {
+		sim_root.installs++;
+		if (sim_root.installed != NULL)
+			sim_root.installed(in->cert, in);
+	}
+	loop_timer_set(op->timer, 20);
+	return op;
+}
+
+struct up_op *
+upstairs_hook(struct upstairs *u, const uint32_t *certs, size_t n,
+    upstairs_hooked *done, void *arg, struct err *e)
+{
+	struct up_op *op = op_new(u, arg, e);
+
+	(void)certs;
+	if (op == NULL)
+		return NULL;
+	op->hooked = done;
+	sim_root.hooks++;
+	sim_root.hooked_certs += (unsigned)n;
+	if (!sim_root.hook_hangs)
+		loop_timer_set(op->timer, 50);
+	return op;
+}
+
+struct up_op *
+upstairs_reload(
+    struct upstairs *u, upstairs_reloaded *done, void *arg, struct err *e)
+{
+	(void)u;
+	(void)done;
+	(void)arg;
+	(void)err_set(e, ERR_PROTO, 0, "no reloads here");
+	return NULL;
+}
+
+void
+up_cancel(struct up_op *op)
+{
+	if (op != NULL)
+		op_free(op);
+}
+
+int
+upstairs_ready(struct upstairs *u, struct err *e)
+{
+	(void)u;
+	(void)e;
+	return 0;
+}
+
+void
+upstairs_alive(struct upstairs *u)
+{
+	(void)u;
+}
+
+void
+upstairs_status(struct upstairs *u, const struct ipc_status *s)
+{
+	(void)u;
+	sim_root.status = *s;
+}
