@@ -20,7 +20,6 @@
 #include "lib/io/json.h"
 
 #define PAYLOAD_MAX 16384
-#define FAILED_MAX  4096 /* names whose failures are kept on disk */
 
 static int step_directory(struct session *, struct err *);
 static int step_key(struct session *, struct err *);
@@ -103,29 +102,6 @@ keep(char **to, const char *text, struct err *e)
 
 /* Storing */
 
-static void
-encode_failed(struct json *root, const struct failed_list *list)
-{
-	struct json *o = NULL, *times;
-	char text[CLOCK_RFC3339_MAX];
-	const struct failed *f;
-	size_t i, n = 0;
-
-	LIST_FOREACH (f, list, link) {
-		if (clock_now() - f->at[0] > 3600)
-			continue;
-		if (n++ == FAILED_MAX)
-			break;
-		if (o == NULL)
-			o = json_set_object(root, "failed_validations");
-		times = json_set_array(o, f->ident);
-		for (i = 0; i < FAILED_HOUR_MAX && f->at[i] != 0; i++) {
-			clock_format(f->at[i], text);
-			json_push_str(times, text);
-		}
-	}
-}
-
 struct account_write {
 	TAILQ_ENTRY(account_write) link;
 	struct session *s;
@@ -170,7 +146,15 @@ account_save(struct session *s, store_done *done, void *arg, struct err *e)
 	json_set_str(root, "url", d->url);
 	json_set_str(root, "email", d->email);
 	json_set_str(root, "eab_kid", d->eab_kid);
-	encode_failed(root, &s->failed);
+	failed_encode(s, root);
+	if (s->not_before > clock_now()) {
+		struct json *o = json_set_object(root, "blocked");
+		char until[CLOCK_RFC3339_MAX];
+
+		clock_format(s->not_before, until);
+		json_set_str(o, "until", until);
+		json_set_str(o, "why", s->why);
+	}
 	if (json_dump(root, true, &text, e) == -1)
 		return -1;
 	(void)snprintf(key, sizeof(key), "accounts/%s", s->ca->name);
@@ -185,23 +169,19 @@ account_save(struct session *s, store_done *done, void *arg, struct err *e)
 	return 0;
 }
 
+/* What the CA asked for before we were started: it still holds. */
 static void
-decode_failed(void *arg, const char *ident, const struct json *times)
+decode_block(struct session *s, const struct json *o)
 {
-	struct session *s = arg;
-	size_t i, len = strlen(ident);
-	struct failed *f = calloc(1, sizeof(*f) + len + 1);
-	const char *text;
+	const char *until = json_get_text(o, "until");
+	const char *why = json_get_text(o, "why");
+	int64_t t;
 
-	if (f == NULL)
+	if (until == NULL || why == NULL || clock_parse(until, &t) == -1 ||
+	    t <= clock_now())
 		return;
-	memcpy(f->ident, ident, len + 1);
-	for (i = 0; i < FAILED_HOUR_MAX && i < json_len(times); i++) {
-		text = json_text(json_at(times, i));
-		if (text == NULL || clock_parse(text, &f->at[i]) == -1)
-			f->at[i] = 0;
-	}
-	LIST_INSERT_HEAD(&s->failed, f, link);
+	s->not_before = t;
+	session_block(s, t, why);
 }
 
 int
@@ -224,8 +204,8 @@ account_decode_doc(
 		    "made for another directory: %s",
 		    dir == NULL ? "none" : dir);
 	s->key_is_old = true;
-	json_each(
-	    json_get_object(root, "failed_validations"), decode_failed, s);
+	failed_decode(s, root);
+	decode_block(s, json_get_object(root, "blocked"));
 	if (keep(&s->doc.key_id, key, e) == -1 ||
 	    keep(&s->doc.thumbprint, thumb, e) == -1 ||
 	    keep(&s->doc.url, url, e) == -1 ||

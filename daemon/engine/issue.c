@@ -73,9 +73,9 @@ issue_finish(struct issue *is, enum issue_end end, const struct err *e)
 	void *arg = is->arg;
 
 	/* Unheard, the CA may be validating; the order goes on later (F4). */
-	if (c->order_url != NULL && session_thumbprint(is->session) != NULL &&
+	if (c->order_url != NULL &&
 	    (end == ISSUE_BLOCKED || (e != NULL && e->kind != ERR_PROBLEM)))
-		issue_republish(is->env, c, session_thumbprint(is->session));
+		tokens_leave(is);
 	else
 		tokens_stop(is);
 	issue_free(is);

@@ -17,6 +17,7 @@
 
 #define DEADLINE_MS  (10 * INT64_C(60000))
 #define UNSEEN_MS    1000 /* first look when nobody has fetched the token */
+#define TOKEN_MAX    256  /* str_is_token() */
 #define KEY_AUTH_MAX 512
 
 /* Publishing */
@@ -55,18 +56,22 @@ publish_one(struct tokens *t, const char *token, const char *thumbprint,
 	return tokens_publish(t, token, answer.data, fn, arg, e);
 }
 
-/* Call fn with each of the tokens in a list separated by spaces. */
+/* Call fn with each of the tokens in a list separated by spaces.  Without
+ * memory of its own: what is published must always be withdrawn. */
 static void
 each_token(
     const char *list, void (*fn)(void *arg, const char *token), void *arg)
 {
-	char token[TOKENS_ANSWER_MAX];
+	char token[TOKEN_MAX + 1];
 	size_t len;
 
 	for (; list != NULL && *list != '\0'; list += len) {
 		list += strspn(list, " ");
 		len = strcspn(list, " ");
-		(void)snprintf(token, sizeof(token), "%.*s", (int)len, list);
+		if (len == 0 || len > TOKEN_MAX)
+			continue;
+		memcpy(token, list, len);
+		token[len] = '\0';
 		fn(arg, token);
 	}
 }
@@ -83,6 +88,20 @@ tokens_stop(struct issue *is)
 	each_token(is->cert->tokens, withdraw, is->env->tokens);
 	free(is->cert->tokens);
 	is->cert->tokens = NULL;
+}
+
+static void
+unhear(void *arg, const char *token)
+{
+	struct issue *is = arg;
+
+	tokens_unhear(is->env->tokens, token, is);
+}
+
+void
+tokens_leave(struct issue *is)
+{
+	each_token(is->cert->tokens, unhear, is);
 }
 
 struct republish {

@@ -125,7 +125,8 @@ struct next answer_failed(struct issue *, struct err *);
 int start_poll_authz(struct issue *, struct err *);
 struct next polled_authz(struct issue *, const struct answer *, struct err *);
 struct next issue_invalid(struct issue *, struct err *);
-void tokens_stop(struct issue *);
+void tokens_stop(struct issue *);  /* withdraw them */
+void tokens_leave(struct issue *); /* they stay, we go */
 
 /* issue_chain.c */
 int start_download(struct issue *, struct err *);

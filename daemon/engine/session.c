@@ -20,11 +20,10 @@
 #include "lib/base/rnd.h"
 #include "lib/base/str.h"
 
+#define LONG_S      600 /* a wait that is worth keeping on disk */
 #define HOUR        INT64_C(3600)
 #define DIR_AGE_MS  (12 * HOUR * 1000)
 #define LINKS_MAX   8
-#define PACE_MIN_MS 10
-#define PACE_MAX_MS 2000
 #define REQUEST_MAX 50000 /* Boulder refuses longer bodies (protocol A19) */
 
 struct ask {
@@ -141,7 +140,7 @@ nonces_drop(struct session *s)
 }
 
 /* The CA, or the way to it, is in trouble: nobody asks for a while. */
-static void
+void
 session_block(struct session *s, int64_t until, const char *why)
 {
 	free(s->why);
@@ -165,6 +164,7 @@ block_by(struct session *s, const struct err *e)
 	static const int64_t waits[] = { 30, 60, 120, 300, 600 };
 	unsigned n = s->failures;
 	int64_t wait = waits[n < NELEM(waits) ? n : NELEM(waits) - 1];
+	struct err why;
 
 	wait = rnd_jitter(wait, 20);
 	if (e->retry_after_s > wait)
@@ -179,6 +179,13 @@ block_by(struct session *s, const struct err *e)
 	if (s->blocked_until == 0)
 		s->failures++;
 	session_block(s, clock_now() + wait, e->what);
+	if (e->retry_after_s < LONG_S || s->doc.key_id == NULL)
+		return;
+	/* A restart must not ask any earlier (protocol M1, Q2). */
+	s->not_before = s->blocked_until;
+	if (account_save(s, NULL, NULL, &why) == -1)
+		log_error("account state not saved", KV("ca", s->ca->name),
+		    KV("error", why.what));
 }
 
 /* A failure that is the CA's or the network's as a whole, not of one request:
@@ -211,6 +218,7 @@ session_unblock(struct session *s)
 	if (s->blocked_until == 0)
 		return;
 	s->blocked_until = 0;
+	s->not_before = 0;
 	loop_timer_stop(s->retry);
 	s->env->changed(s->env->arg, s);
 }
@@ -784,89 +792,4 @@ const struct directory *
 session_directory(const struct session *s)
 {
 	return s->dir_pool == NULL ? NULL : &s->dir;
-}
-
-static struct failed *
-failed_find(const struct session *s, const char *ident)
-{
-	struct failed *f;
-
-	LIST_FOREACH (f, &s->failed, link)
-		if (strcmp(f->ident, ident) == 0)
-			return f;
-	return NULL;
-}
-
-static void
-forget_old(struct session *s, const struct failed *but)
-{
-	struct failed *f, *next;
-
-	for (f = LIST_FIRST(&s->failed); f != NULL; f = next) {
-		next = LIST_NEXT(f, link);
-		if (f == but || clock_now() - f->at[0] <= HOUR)
-			continue;
-		LIST_REMOVE(f, link);
-		free(f);
-	}
-}
-
-void
-session_validation_failed(struct session *s, const char *ident)
-{
-	struct failed *f = failed_find(s, ident);
-	size_t len = strlen(ident);
-	struct err e;
-
-	forget_old(s, f);
-	if (f == NULL) {
-		f = calloc(1, sizeof(*f) + len + 1);
-		if (f == NULL)
-			return; /* the certificate's own back-off still holds */
-		memcpy(f->ident, ident, len + 1);
-		LIST_INSERT_HEAD(&s->failed, f, link);
-	}
-	memmove(f->at + 1, f->at, sizeof(f->at) - sizeof(f->at[0]));
-	f->at[0] = clock_now();
-	if (account_save(s, NULL, NULL, &e) == -1)
-		log_error("account state not saved", KV("ca", s->ca->name),
-		    KV("error", e.what));
-}
-
-int64_t
-session_validation_when(
-    const struct session *s, const char *const *idents, uint32_t n)
-{
-	int64_t when = 0, oldest;
-	const struct failed *f;
-	uint32_t i;
-
-	for (i = 0; i < n; i++) {
-		f = failed_find(s, idents[i]);
-		if (f == NULL)
-			continue;
-		oldest = f->at[FAILED_HOUR_MAX - 1];
-		if (oldest != 0 && oldest + HOUR > when)
-			when = oldest + HOUR;
-	}
-	return when > clock_now() ? when : 0;
-}
-
-int64_t
-session_pace_ms(const struct session *s, enum pace p)
-{
-	return s->pace_ms[p];
-}
-
-/* Meets at the time by which about half of the first polls find it done. */
-void
-session_pace_learn(struct session *s, enum pace p, bool done_at_first_poll)
-{
-	int64_t *ms = &s->pace_ms[p];
-
-	*ms = done_at_first_poll ? *ms * 4 / 5 : *ms * 5 / 4 + 1;
-	if (*ms < PACE_MIN_MS)
-		*ms = PACE_MIN_MS;
-	if (*ms > PACE_MAX_MS)
-		*ms = PACE_MAX_MS;
 }

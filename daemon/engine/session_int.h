@@ -7,6 +7,7 @@
 #include "daemon/engine/session.h"
 #include "lib/base/pool.h"
 #include "lib/crypto/key.h"
+#include "lib/io/json.h"
 
 #define NONCES_MAX      16
 #define NONCE_AGE_MS    (120 * INT64_C(1000))
@@ -80,6 +81,7 @@ struct session {
 	bool doubted;     /* the account may not be valid any more */
 
 	/* after a failure that concerns the CA or the account as a whole */
+	int64_t not_before;    /* as the CA asked, kept on disk; 0: not */
 	int64_t blocked_until; /* 0: not; INT64_MAX: until a person acts */
 	unsigned failures;
 	char *why;
@@ -87,6 +89,9 @@ struct session {
 
 	int64_t pace_ms[PACE__COUNT];
 };
+
+/* Nobody asks until then, or (INT64_MAX) until a person acts. */
+void session_block(struct session *, int64_t until, const char *why);
 
 /* Account-level refusal: nobody asks until a person acts (protocol D7, D10). */
 void session_stop(struct session *, const struct err *);
@@ -112,3 +117,7 @@ struct ask *session_ask_setup(struct session *, const struct ask_spec *,
 int account_save(struct session *, store_done *, void *arg, struct err *);
 int account_decode_doc(struct session *, const char *, size_t, struct err *);
 void account_doc_clear(struct account_doc *);
+
+/* guard.c: its part of the account's state. */
+void failed_encode(const struct session *, struct json *root);
+void failed_decode(struct session *, const struct json *root);

@@ -17,6 +17,7 @@ struct entry {
 	token_fetched *fetched;
 	void *arg;
 	size_t len;
+	unsigned publishers;
 	char token[];
 };
 
@@ -139,7 +140,17 @@ tokens_publish(struct tokens *t, const char *token,
 	en->answer = take_ptr(answer);
 	en->fetched = fetched;
 	en->arg = arg;
+	en->publishers++;
 	return 0;
+}
+
+void
+tokens_unhear(struct tokens *t, const char *token, const void *arg)
+{
+	struct entry *en = *find(t, token, strlen(token));
+
+	if (en != NULL && en->arg == arg)
+		en->fetched = NULL;
 }
 
 void
@@ -148,6 +159,10 @@ tokens_withdraw(struct tokens *t, const char *token)
 	struct entry **at = find(t, token, strlen(token)), *en = *at;
 
 	if (en == NULL)
+		return;
+	/* whose listener it was is not known: nobody's, from now on */
+	en->fetched = NULL;
+	if (--en->publishers > 0)
 		return;
 	*at = en->next;
 	t->count--;

@@ -23,10 +23,14 @@ DEFINE_AUTO(struct tokens, tokens_free)
 
 /*
  * Answer token (str_is_token()) with key_authorization from now on.  A token
- * that is live already gets the new answer and listener.  fetched may be NULL.
+ * that is live already, since two orders share an authorization, gets the new
+ * answer and listener, and stays until each publisher has withdrawn it.
+ * fetched may be NULL.
  */
 int tokens_publish(struct tokens *, const char *token,
     const char *key_authorization, token_fetched *, void *arg, struct err *);
+/* arg goes away: its listener is not called any more, the answer stays. */
+void tokens_unhear(struct tokens *, const char *token, const void *arg);
 void tokens_withdraw(struct tokens *, const char *token); /* none: no-op */
 size_t tokens_count(const struct tokens *);
 

@@ -174,17 +174,18 @@ keys_get(struct keys *k, enum ipc_role role, const char *key_id,
     keys_done *done, void *arg, struct err *e)
 {
 	struct keys_op *op = op_new(k, "get", done, arg, e);
-	unsigned n = 0;
+	unsigned long n = 0;
 
 	(void)role;
 	if (op == NULL || op->failed)
 		return op;
-	if (sscanf(key_id, ACCOUNT_ID, &n) != 1 || n > sim_keeper.n_accounts ||
-	    sim_keeper.account_lost) {
+	if (key_id[0] == 'a')
+		n = strtoul(key_id + strlen(key_id) - 2, NULL, 16);
+	if (key_id[0] != 'a' || n > sim_keeper.n_accounts || sim_keeper.account_lost) {
 		sim_keeper.account_lost = false;
 		set_missing(op);
 	} else
-		name_account(op, n);
+		name_account(op, (unsigned)n);
 	return op;
 }
 

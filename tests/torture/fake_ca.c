@@ -81,11 +81,15 @@ order_of(const char *url, unsigned *i)
 {
 	const char *p = strpbrk(url + strlen(HOST "/"), "0123456789");
 	struct ca_order *o;
-	unsigned id = 0;
+	unsigned long id = 0;
+	char *end;
 
 	*i = 0;
-	if (p != NULL)
-		(void)sscanf(p, "%u/%u", &id, i);
+	if (p != NULL) {
+		id = strtoul(p, &end, 10);
+		if (*end == '/')
+			*i = (unsigned)strtoul(end + 1, NULL, 10);
+	}
 	for (o = orders; o != NULL && o->id != id; o = o->next)
 		continue;
 	return o;
@@ -189,8 +193,9 @@ finalize(struct http_call *c, struct ca_order *o)
 		return;
 	}
 	if (b64url_decode(text, strlen(text), &csr) == -1 ||
-	    sscanf(buf_str(&csr), "csr %u", &o->key) != 1)
+	    strncmp(buf_str(&csr), "csr ", 4) != 0)
 		abort();
+	o->key = (unsigned)strtoul(buf_str(&csr) + 4, NULL, 10);
 	o->status = PROCESSING;
 	fake_ca.finalized++;
 	show_order(c, 200, o);

@@ -284,6 +284,7 @@ the_told_may_withdraw(void **state)
 {
 	(void)state;
 	start();
+	tokens_withdraw(t.tokens, TOKEN);
 	assert_int_equal(tokens_publish(t.tokens, TOKEN, AUTHZ,
 			     on_fetched_withdraw, t.tokens, &e),
 	    0);

@@ -137,6 +137,26 @@ the_told_may_withdraw(void **state)
 	assert_int_equal(h.calls, 1);
 }
 
+/* Two orders that share an authorization: the first to end takes neither the
+ * answer nor, with what it has freed, the listener along. */
+static void
+shared(void **state)
+{
+	AUTO(tokens_free) struct tokens *t = tokens_new(&e);
+	struct heard first = { 0 }, second = { 0 };
+
+	(void)state;
+	assert_int_equal(tokens_publish(t, T1, "a", hear, &first, &e), 0);
+	assert_int_equal(tokens_publish(t, T1, "a", hear, &second, &e), 0);
+	tokens_withdraw(t, T1);
+	assert_string_equal(tokens_find(t, T1, strlen(T1)), "a");
+	tokens_tell(t, T1, strlen(T1));
+	assert_int_equal(first.calls + second.calls, 0);
+	tokens_withdraw(t, T1);
+	assert_null(tokens_find(t, T1, strlen(T1)));
+	assert_int_equal(tokens_count(t), 0);
+}
+
 static void
 many(void **state)
 {
@@ -178,6 +198,7 @@ main(void)
 		cmocka_unit_test(publish_refuses),
 		cmocka_unit_test(tell_reaches_the_publisher),
 		cmocka_unit_test(the_told_may_withdraw),
+		cmocka_unit_test(shared),
 		cmocka_unit_test(many),
 	};
 
