@@ -88,6 +88,7 @@ is_blockade(const struct issue *is, const struct err *e)
 {
 	const char *why;
 
+	assert(e != NULL);
 	if (session_blocked(is->session, &why) == 0)
 		return false;
 	return e->kind == ERR_NET || (e->num >= 502 && e->num <= 504) ||
@@ -342,7 +343,7 @@ static void
 our_turn(void *arg)
 {
 	struct issue *is = arg;
-	struct err e;
+	struct err e = { .kind = ERR_NONE };
 
 	is->cert->begun = clock_now();
 	is->save = cert_save(

@@ -5,8 +5,8 @@
  */
 #include "lib/config/internal.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -109,8 +109,7 @@ want_text(const struct field *f, struct buf *out)
 	};
 	/* clang-format on */
 
-	assert(f->type < F__COUNT);
-	buf_puts(out, texts[f->type]);
+	buf_puts(out, f->type < F__COUNT ? texts[f->type] : "");
 	if (f->type == F_UINT) {
 		buf_printf(out, "%" PRIu64 " to %" PRIu64, f->min, f->max);
 	} else if (f->type == F_SPAN) {

@@ -181,7 +181,8 @@ keys_get(struct keys *k, enum ipc_role role, const char *key_id,
 		return op;
 	if (key_id[0] == 'a')
 		n = strtoul(key_id + strlen(key_id) - 2, NULL, 16);
-	if (key_id[0] != 'a' || n > sim_keeper.n_accounts || sim_keeper.account_lost) {
+	if (key_id[0] != 'a' || n > sim_keeper.n_accounts ||
+	    sim_keeper.account_lost) {
 		sim_keeper.account_lost = false;
 		set_missing(op);
 	} else
