@@ -80,7 +80,7 @@ static void
 relative(const struct json *o, const char *key, char *out, size_t size)
 {
 	const char *value = json_get_text(o, key);
-	char span[SPAN_MAX];
+	char span[SPAN_MAX / 2];
 	int64_t t, left;
 
 	out[0] = '\0';

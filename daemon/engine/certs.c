@@ -24,7 +24,7 @@ struct save {
 	struct cert *cert;
 	cert_saved *saved; /* NULL: cancelled */
 	void *arg;
-	enum cert_save what;
+	enum save_what what;
 	bool covered; /* by the put that is under way */
 };
 
@@ -597,10 +597,10 @@ saves_end(struct cert *c, const struct err *e)
 
 /* What those that wait want: the order first, and its most; but when that is
  * over, the certificate's end covers all. */
-static enum cert_save
+static enum save_what
 wanted(const struct cert *c)
 {
-	enum cert_save most = SAVE_NOTHING, order = SAVE_NOTHING;
+	enum save_what most = SAVE_NOTHING, order = SAVE_NOTHING;
 	struct save *s;
 
 	TAILQ_FOREACH (s, &c->saves, link) {
@@ -717,7 +717,7 @@ static int
 save_start(struct certs *cs, struct cert *c, struct err *e)
 {
 	AUTO(buf_done) struct buf text = BUF_INIT(STORE_VALUE_MAX);
-	enum cert_save what = wanted(c);
+	enum save_what what = wanted(c);
 	char key[STORE_KEY_MAX];
 	struct store_put put = {
 		.key = key, .rev = STORE_ANY, .soft = what == SAVE_ORDER
@@ -747,7 +747,7 @@ save_start(struct certs *cs, struct cert *c, struct err *e)
 }
 
 struct save *
-cert_save(struct certs *cs, struct cert *c, enum cert_save what,
+cert_save(struct certs *cs, struct cert *c, enum save_what what,
     cert_saved *saved, void *arg, struct err *e)
 {
 	struct save *s = calloc(1, sizeof(*s));

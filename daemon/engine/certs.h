@@ -48,7 +48,7 @@ struct issued {
 	uint32_t version;  /* versions/<name>/<n>; 0: none installed */
 };
 
-enum cert_save {
+enum save_what {
 	SAVE_NOTHING,
 	/* The order under way: survives this process.  A power cut may cost it,
 	 * and then a pending order that the CA gives us again. */
@@ -83,7 +83,7 @@ struct cert {
 	uint64_t rev;
 	struct save_list saves;
 	struct store_op *save_op;
-	enum cert_save saving;  /* by save_op */
+	enum save_what saving;  /* by save_op */
 	struct issue *issue;    /* under way */
 	struct heap_item sleep; /* in the engine's heap, by instant */
 	struct heap_item ready; /* in its CA's heap, by urgency */
@@ -125,7 +125,7 @@ int certs_load(struct certs *, certs_loaded *, void *arg, struct err *);
  * together.  NULL: no memory.
  */
 typedef void cert_saved(void *arg, const struct err *);
-struct save *cert_save(struct certs *, struct cert *, enum cert_save,
+struct save *cert_save(struct certs *, struct cert *, enum save_what,
     cert_saved *, void *arg, struct err *);
 void save_cancel(struct save *); /* saved will not run; the save goes on */
 

@@ -168,7 +168,7 @@ issue_next(struct issue *is, struct next n, struct err *e)
 		return;
 	}
 	if (n.save != SAVE_NOTHING) {
-		enum cert_save what = n.save;
+		enum save_what what = n.save;
 		struct err se = { .kind = ERR_NONE };
 
 		n.save = SAVE_NOTHING;

@@ -34,7 +34,7 @@ struct next {
 	enum { NEXT_GO, NEXT_LATER, NEXT_DONE, NEXT_FAIL } what;
 	enum step to;
 	int64_t wait_ms;     /* NEXT_LATER */
-	enum cert_save save; /* keep this first */
+	enum save_what save; /* keep this first */
 };
 #define NEXT_TO(s)  ((struct next){ .what = NEXT_GO, .to = (s) })
 #define NEXT_FAILED ((struct next){ .what = NEXT_FAIL })

@@ -5,8 +5,8 @@
  */
 #include "lib/config/internal.h"
 
-#include <assert.h>
 #include <arpa/inet.h>
+#include <assert.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
