@@ -76,13 +76,23 @@ def check(d, ca, most_orders):
     assert d.stop() == 0
 
 
+def most_orders(program, step):
+    """Two when the reply to newOrder was lost.  And when root's process dies
+    while the CA validates: port 80 is closed then, the CA is refused, and that
+    order is invalid.  (With acmed.socket it stays open.)"""
+    if step == "newOrder":
+        return 2
+    return 2 if program == "acmed" and step in ("challenge", "validation") \
+        else 1
+
+
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_kill_at_step(ca, acmed, program, step):
     """S7: a second order only when the reply to newOrder was lost."""
     d = acmed(ca, [NAMES], lockstep=True)
     kill_at(d, program, msg="step", step=step)
-    check(d, ca, 2 if step == "newOrder" else 1)
+    check(d, ca, most_orders(program, step))
     if program != "acmed":
         said = d.find("stopped unexpectedly, both are started again")
         assert len(said) == 1
