@@ -181,9 +181,14 @@ create_open(
 		(void)unlinkat(dir, f->name, 0); /* the first error is told */
 		return -1;
 	}
-	/* A hint: what is on its way already costs the fsync less. */
-	(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	return take_fd(&fd);
+}
+
+/* A hint: what is on its way already costs the fsync less. */
+void
+fs_stage_begin(int fd)
+{
+	(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
 int
@@ -237,6 +242,7 @@ fs_create_all(int dir, const struct fs_file *f, size_t n, struct err *e)
 		fds[made] = create_open(dir, &f[made], KEEP_UID, KEEP_GID, e);
 		if (fds[made] == -1)
 			break;
+		fs_stage_begin(fds[made]);
 	}
 	r = create_sync(dir, f, fds, made, made == n ? e : NULL);
 	if (made == n && r == 0)

@@ -47,14 +47,16 @@ int fs_replace(
 
 /*
  * The same in steps, so that several files share the cost of becoming durable:
- * fs_stage() writes a file that nobody sees yet and has the kernel begin to
- * write it out (fd, or -1); fs_stage_sync() waits for it and closes fd;
+ * fs_stage() writes a file that nobody sees yet (fd, or -1); fs_stage_begin()
+ * has the kernel begin to write it out, which several files then do at the same
+ * time; fs_stage_sync() waits for it and closes fd;
  * fs_stage_publish() lets it take the place of dir/name, which the caller
  * makes durable by fs_sync_dir().  Without the sync the file survives the end
  * of the process, but perhaps not of the machine.
  */
 int fs_stage(
     int dir, const char *name, const void *, size_t, mode_t, struct err *);
+void fs_stage_begin(int fd);
 int fs_stage_sync(int fd, const char *name, struct err *);
 int fs_stage_publish(int dir, const char *name, struct err *);
 void fs_stage_drop(int dir, const char *name); /* instead of publishing */

@@ -174,7 +174,12 @@ put_stage(struct store_op *op, struct err *e)
 	op->rev = revision(buf_str(&op->data), op->data.len);
 	op->fd = fs_stage(f->dirs[op->kind], op->file, buf_str(&op->data),
 	    op->data.len, 0600, e);
-	return op->fd == -1 ? -1 : 0;
+	if (op->fd == -1)
+		return -1;
+	/* what is soft may never have to reach the disk */
+	if (!op->soft)
+		fs_stage_begin(op->fd);
+	return 0;
 }
 
 static int
