@@ -36,6 +36,7 @@ struct ask {
 	ask_done *done;
 	void (*turn)(void *arg);
 	void *arg;
+	bool told, go; /* turn() was called; ask_go() was */
 	bool setup, jwk, once, started, queued_order;
 	unsigned resends, tries;
 	unsigned registration; /* the session's, when it was last sent */
@@ -60,8 +61,10 @@ ask_free(struct ask *a)
 	struct session *s = a->s;
 
 	TAILQ_REMOVE(&s->asks, a, link);
-	if (a->queued_order)
+	if (a->queued_order) {
 		TAILQ_REMOVE(&s->ordering, a, order_link);
+		loop_timer_set(s->next_order, 0);
+	}
 	if (s->newest_order == a) {
 		s->newest_order = NULL;
 		loop_timer_set(s->next_order, 0);
@@ -536,7 +539,10 @@ ask_send(struct ask *a, struct err *e)
 	return a->signing == NULL ? -1 : 0;
 }
 
-/* newOrders go one at a time: it is polite, and some CAs lock up otherwise. */
+/*
+ * newOrders go one at a time: it is polite, and some CAs lock up otherwise.
+ * The one that is next gets ready while the one before is under way.
+ */
 static void
 on_next_order(void *arg)
 {
@@ -544,29 +550,30 @@ on_next_order(void *arg)
 	struct ask *a = TAILQ_FIRST(&s->ordering);
 	struct err e;
 
-	if (s->newest_order != NULL || a == NULL)
+	if (a == NULL)
 		return;
-	TAILQ_REMOVE(&s->ordering, a, order_link);
-	a->queued_order = false;
-	s->newest_order = a;
 	if (s->blocked_until != 0) {
 		(void)err_set(&e, ERR_LIMIT, 0, "%s",
 		    s->why == NULL ? "not now" : s->why);
 		ask_finish(a, NULL, &e);
-	} else if (a->turn != NULL) {
+	} else if (a->turn != NULL && !a->told) {
+		a->told = true;
 		a->turn(a->arg);
-	} else {
-		ask_go(a);
+	} else if (s->newest_order == NULL && (a->turn == NULL || a->go)) {
+		TAILQ_REMOVE(&s->ordering, a, order_link);
+		a->queued_order = false;
+		s->newest_order = a;
+		loop_timer_set(s->next_order, 0);
+		if (ask_send(a, &e) == -1)
+			ask_finish(a, NULL, &e);
 	}
 }
 
 void
 ask_go(struct ask *a)
 {
-	struct err e;
-
-	if (ask_send(a, &e) == -1)
-		ask_finish(a, NULL, &e);
+	a->go = true;
+	loop_timer_set(a->s->next_order, 0);
 }
 
 static bool

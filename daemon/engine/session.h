@@ -57,7 +57,7 @@ struct ask_spec {
 	const char *payload; /* NULL: POST-as-GET */
 	const char *accept;  /* NULL: application/json */
 	bool once; /* do not repeat when the reply was lost: finalize */
-	/* newOrder: its turn has come; goes on by ask_go().  May be NULL. */
+	/* newOrder: its turn comes; it is sent after ask_go().  May be NULL. */
 	void (*turn)(void *arg);
 };
 
@@ -69,7 +69,7 @@ struct ask_spec {
 struct ask *session_ask(struct session *, const struct ask_spec *, ask_done *,
     void *arg, struct err *);
 void ask_cancel(struct ask *); /* NULL is fine */
-void ask_go(struct ask *);     /* from the loop; may run done */
+void ask_go(struct ask *);
 
 /*
  * When the CA may be asked again: 0 now, INT64_MAX when a person must act.
