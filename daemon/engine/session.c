@@ -99,49 +99,6 @@ ask_cancel(struct ask *a)
 		ask_free(a);
 }
 
-/* Nonces: kept from every reply, used once, youngest first (RFC 8555 6.5). */
-static void
-nonce_keep(struct session *s, const struct http_reply *h)
-{
-	const char *value = http_header(h, "Replay-Nonce", 0);
-	char *copy;
-
-	if (value == NULL || !reply_nonce_ok(value))
-		return;
-	copy = strdup(value);
-	if (copy == NULL)
-		return;
-	if (s->n_nonces == NONCES_MAX) {
-		free(s->nonces[0].value);
-		memmove(s->nonces, s->nonces + 1,
-		    (NONCES_MAX - 1) * sizeof(s->nonces[0]));
-		s->n_nonces--;
-	}
-	s->nonces[s->n_nonces++] =
-	    (struct nonce){ .value = copy, .at_ms = clock_mono_ms() };
-}
-
-static char *
-nonce_take(struct session *s)
-{
-	struct nonce n;
-
-	while (s->n_nonces > 0) {
-		n = s->nonces[--s->n_nonces];
-		if (clock_mono_ms() - n.at_ms < NONCE_AGE_MS)
-			return n.value;
-		free(n.value);
-	}
-	return NULL;
-}
-
-static void
-nonces_drop(struct session *s)
-{
-	while (s->n_nonces > 0)
-		free(s->nonces[--s->n_nonces].value);
-}
-
 /* The CA, or the way to it, is in trouble: nobody asks for a while. */
 void
 session_block(struct session *s, int64_t until, const char *why)

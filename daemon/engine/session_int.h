@@ -118,6 +118,11 @@ int account_save(struct session *, store_done *, void *arg, struct err *);
 int account_decode_doc(struct session *, const char *, size_t, struct err *);
 void account_doc_clear(struct account_doc *);
 
+/* nonces.c */
+void nonce_keep(struct session *, const struct http_reply *);
+char *nonce_take(struct session *); /* the caller frees; NULL: none */
+void nonces_drop(struct session *);
+
 /* guard.c: its part of the account's state. */
 void failed_encode(const struct session *, struct json *root);
 void failed_decode(struct session *, const struct json *root);
