@@ -267,7 +267,7 @@ print_status(const struct ctl *ctl, const struct json *root)
 		row(ctl, json_at(certs, i));
 	if (number(root, "not_shown") != 0)
 		printf("  ... and %lld more, none of them worse "
-		       "(acmectl status --all)\n",
+		       "(acmectl status --all, up to 5000)\n",
 		    (long long)number(root, "not_shown"));
 	for (i = 0; i < json_len(cas); i++)
 		ca_trouble(ctl, json_at(cas, i));

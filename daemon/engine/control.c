@@ -15,7 +15,7 @@
 #include "lib/io/json.h"
 #include "lib/io/uhttp.h"
 
-#define BODY_MAX (128u << 20) /* 100,000 certificates in one list */
+#define BODY_MAX (32u << 20) /* VIEW_MAX certificates in one list */
 #define TEXT_MAX 128
 #define NAME_LEN 64 /* str_is_name() */
 
@@ -74,23 +74,34 @@ no_such(const struct call_ctx *x)
 	refuse(x->req, 404, text);
 }
 
+/* The whole, with certificates number from and up to limit more. */
+static void
+get_list(const struct call_ctx *x, uint64_t limit)
+{
+	const char *l = uhttp_query(x->req, "limit");
+	const char *f = uhttp_query(x->req, "from");
+	uint64_t from = 0;
+
+	if ((l != NULL && str_u64(l, 0, VIEW_MAX, &limit) == -1) ||
+	    (f != NULL && str_u64(f, 0, UINT32_MAX, &from) == -1)) {
+		refuse(x->req, 400,
+		    "limit: 0 to 5000 is expected; from: a number");
+		return;
+	}
+	answer(x->req, 200,
+	    view_status(x->engine, (uint32_t)from, (uint32_t)limit));
+}
+
 static void
 get_status(const struct call_ctx *x)
 {
-	const char *text = uhttp_query(x->req, "limit");
-	uint64_t limit = VIEW_LIMIT;
-
-	if (text != NULL && str_u64(text, 0, 1000000, &limit) == -1) {
-		refuse(x->req, 400, "limit: a number is expected");
-		return;
-	}
-	answer(x->req, 200, view_status(x->engine, (uint32_t)limit));
+	get_list(x, VIEW_LIMIT);
 }
 
 static void
 get_all(const struct call_ctx *x)
 {
-	answer(x->req, 200, view_status(x->engine, UINT32_MAX));
+	get_list(x, VIEW_MAX);
 }
 
 static void

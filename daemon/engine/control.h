@@ -5,7 +5,7 @@
  * control group may change things (SO_PEERCRED).
  *
  *   GET  /v1/status                   all is well, or what is not
- *   GET  /v1/certificates             every certificate, one line each
+ *   GET  /v1/certificates[?from=&limit=]  the same, up to 5000 at a time
  *   GET  /v1/certificates/NAME        all that is known of one
  *   POST /v1/certificates/NAME/renew  renew now
  *   POST /v1/reload                   read the configuration again

@@ -190,7 +190,7 @@ by_need(const void *a, const void *b)
 }
 
 static bool
-list(const struct engine *en, uint32_t limit, struct json *o)
+list(const struct engine *en, uint32_t from, uint32_t limit, struct json *o)
 {
 	struct cert **order = calloc(en->certs.n + 1, sizeof(*order));
 	struct json *certs = json_set_array(o, "certificates");
@@ -206,7 +206,7 @@ list(const struct engine *en, uint32_t limit, struct json *o)
 		healthy = healthy && order[i]->shown_health != HEALTH_BAD;
 	}
 	qsort(order, en->certs.n, sizeof(*order), by_need);
-	for (i = 0; i < en->certs.n && i < limit; i++)
+	for (i = from; i < en->certs.n && i - from < limit; i++)
 		brief(en, order[i], json_push_object(certs));
 	if (i < en->certs.n)
 		json_set_int(o, "not_shown", en->certs.n - i);
@@ -215,7 +215,7 @@ list(const struct engine *en, uint32_t limit, struct json *o)
 }
 
 struct json *
-view_status(const struct engine *en, uint32_t limit)
+view_status(const struct engine *en, uint32_t from, uint32_t limit)
 {
 	struct json *root = json_object(), *counts, *cas;
 	struct responder_stats rs;
@@ -235,7 +235,7 @@ view_status(const struct engine *en, uint32_t limit)
 	json_set_int(counts, "failing", s.failing);
 	json_set_int(counts, "unsaved", en->certs.n_unsaved);
 	json_set_bool(root, "healthy",
-	    list(en, limit, root) && !en->clock_bad &&
+	    list(en, from, limit, root) && !en->clock_bad &&
 		en->certs.n_unsaved == 0);
 	cas = json_set_array(root, "cas");
 	for (i = 0; i < en->conf->n_cas; i++)

@@ -5,11 +5,12 @@
 #include "daemon/engine/engine.h"
 #include "lib/io/json.h"
 
-#define VIEW_LIMIT 200u
+#define VIEW_LIMIT 200u  /* certificates in a status, unless asked for */
+#define VIEW_MAX   5000u /* in any answer: the loop must not stand still */
 
 /* The whole: verdict, counts, CAs, and up to limit certificates, those that
- * need somebody first. */
-struct json *view_status(const struct engine *, uint32_t limit);
+ * need somebody first, but for the first from of them. */
+struct json *view_status(const struct engine *, uint32_t from, uint32_t limit);
 
 /* All that is known of one certificate. */
 struct json *view_cert(const struct engine *, const struct cert *);

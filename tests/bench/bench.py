@@ -265,7 +265,7 @@ class Bench:
         self.report.note("  largest resident sets", ", ".join(
             f"{name} {kb / 1024:.1f} MB"
             for name, kb in sorted(m["hwm"].items())))
-        add(f"memory with {n}, status of all asked for", m["peak_kb"] / 1024,
+        add(f"memory with {n}, status --all asked for", m["peak_kb"] / 1024,
             "MB", megabytes, "{:.1f}")
         self.report.note("  which took", f"{m['status_s']:.2f} s")
 

@@ -236,6 +236,15 @@ def test_limit(running):
     code, body = running.ask("GET", "/v1/status?limit=1")
     assert code == 200
     assert len(body["certificates"]) == 1 and body["not_shown"] == 1
+    first = body["certificates"][0]["name"]
+    code, body = running.ask("GET", "/v1/certificates?limit=1&from=1")
+    assert code == 200 and "not_shown" not in body
+    assert [c["name"] for c in body["certificates"]] not in ([], [first])
+    code, body = running.ask("GET", "/v1/certificates?from=2")
+    assert code == 200 and body["certificates"] == []
+    assert body["counts"]["certificates"] == 2
+    # one answer is bounded, whoever asks
+    assert running.ask("GET", "/v1/certificates?limit=5001")[0] == 400
     assert running.ask("GET", "/v1/status?limit=x")[0] == 400
     assert running.ask("GET", "/v1/status?limit=-1")[0] == 400
 
