@@ -56,14 +56,17 @@ stage() {
 	passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
 	printf '%s passed, %s failed, %s skipped (%s s)\n' "$1" "$2" "$3" $took
 	grep -E '^SKIP|SKIPPED|\*\*\*Skipped|^XFAIL' "$log" | sed 's/^/    /'
+	[ $r -ne 0 ] || grep -F '***Failed' "$log" | sed 's/^/    second try: /'
 	if [ $r -ne 0 ]; then
 		printf '    the end of %s:\n' "$log"
 		tail -n 60 "$log" | sed 's/^/    | /'
 	fi
 }
 
+# A test that loses a race for two busy cores gets a second try, and is named.
 tests_in() {
-	(cd "$1" && shift && ctest -j "$JOBS" --output-on-failure "$@")
+	(cd "$1" && shift &&
+	    ctest -j "$JOBS" --repeat until-pass:2 --output-on-failure "$@")
 }
 
 # gcc with sanitizers: unit, scenarios, torture.

@@ -88,7 +88,7 @@ own(int fd, mode_t mode, uid_t uid, gid_t gid)
 		(gid != KEEP_GID && gid != st.st_gid)) &&
 	    fchown(fd, uid, gid) == -1)
 		return -1;
-	return fchmod(fd, mode);
+	return (st.st_mode & 07777) == mode ? 0 : fchmod(fd, mode);
 }
 
 int
@@ -259,10 +259,17 @@ fs_stage(int dir, const char *name, const void *data, size_t len, mode_t mode,
 	char tmp[NAME_MAX + 1];
 	struct fs_file f = { tmp, data, len, mode };
 
+	struct err first;
+	int fd;
+
 	if (temp_name(name, tmp, e) == -1)
 		return -1;
+	fd = create_open(dir, &f, KEEP_UID, KEEP_GID, &first);
+	if (fd != -1)
+		return fd;
 	/* A leftover is from a crash of our own: the folder is locked. */
-	(void)unlinkat(dir, tmp, 0);
+	if (first.num == EEXIST)
+		(void)unlinkat(dir, tmp, 0);
 	return create_open(dir, &f, KEEP_UID, KEEP_GID, e);
 }
 
