@@ -122,7 +122,7 @@ class Pebble:
         self.ca.proc.wait(10)
         with open(self.ca.log, encoding="utf-8", errors="replace") as f:
             if "[sync.RWMutex" in f.read():
-                raise Wedged("Pebble waits for itself (its issue 554)")
+                raise Wedged("Pebble waits for itself, as some versions do")
 
     def cpu_ms(self):
         return sum(cpu_ms(self.ca.pid))
