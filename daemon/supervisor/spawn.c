@@ -16,6 +16,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/log.h"
+#include "lib/io/proc.h"
 
 #define FD_FIRST      3
 #define ENGINE_NOFILE 65536
@@ -206,24 +207,6 @@ become(const struct spawn *s, pid_t parent, const char *const *envp)
 	_exit(127);
 }
 
-/* With every signal blocked: our handlers must not run in the child. */
-static pid_t
-fork_blocked(void)
-{
-	sigset_t all, old;
-	pid_t pid;
-	int num;
-
-	(void)sigfillset(&all);
-	(void)sigprocmask(SIG_SETMASK, &all, &old);
-	pid = fork();
-	num = errno;
-	if (pid != 0)
-		(void)sigprocmask(SIG_SETMASK, &old, NULL);
-	errno = num;
-	return pid;
-}
-
 pid_t
 spawn(const struct spawn *s, struct err *e)
 {
@@ -235,7 +218,7 @@ spawn(const struct spawn *s, struct err *e)
 		return err_set(e, ERR_LIMIT, 0, "too many descriptors");
 	if (environment(s->network, &text, envp, e) == -1)
 		return -1;
-	pid = fork_blocked();
+	pid = proc_fork();
 	if (pid == -1)
 		return err_set(e, ERR_SYS, errno, "fork");
 	if (pid == 0)

@@ -336,9 +336,8 @@ high_pipe(int *r, int *w, struct err *e)
 	return 0;
 }
 
-/* Fork with every signal blocked: our handlers must not run in the child. */
-static pid_t
-fork_blocked(void)
+pid_t
+proc_fork(void)
 {
 	sigset_t all, old;
 	pid_t pid;
@@ -383,7 +382,7 @@ spawn(const struct proc_spec *s, int out, pid_t *pid, struct err *e)
 		return err_set(e, ERR_SYS, errno, "open /dev/null");
 	if (high_pipe(&tell_r, &tell_w, e) == -1)
 		return -1;
-	*pid = fork_blocked();
+	*pid = proc_fork();
 	if (*pid == -1)
 		return err_set(e, ERR_SYS, errno, "run %s: fork", path);
 	if (*pid == 0)

@@ -47,6 +47,12 @@ struct proc *proc_start(struct loop *, const struct proc_spec *, proc_done *,
 void proc_cancel(struct proc *); /* kills the group; done will not run */
 
 /*
+ * fork(2) with every signal blocked, in the child still: our handlers must not
+ * run there before it has made its dispositions.  -1 and errno on failure.
+ */
+pid_t proc_fork(void);
+
+/*
  * The processes of this program are reaped here: call from the SIGCHLD
  * handler of the daemon.  Pids that are not procs go to other.
  */
