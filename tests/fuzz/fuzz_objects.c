@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Every decoder reads the same bytes; what one accepts must keep the promises
- * of objects.h and problem.h.
+ * of objects.h, ari.h and problem.h.
  */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
+#include "lib/acme/ari.h"
 #include "lib/acme/jws.h"
 #include "lib/acme/objects.h"
 #include "lib/acme/problem.h"
@@ -149,6 +150,21 @@ try_rest(const char *text, size_t len, struct pool *pool)
 	must_be_problem(e.kind == ERR_PROBLEM, &e);
 }
 
+static void
+try_renewal(const char *text, size_t len, struct pool *pool)
+{
+	struct renewal_info r;
+	struct err e;
+
+	if (renewal_info_decode(text, len, pool, &r, &e) == -1) {
+		must_be_error(&e);
+		return;
+	}
+	must(r.start >= 1577836800 && r.start < r.end &&
+	     r.end < INT64_C(7289654400));
+	must_be_url(r.explanation, false);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -161,5 +177,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	try_order(text, size, pool);
 	try_authz(text, size, pool);
 	try_rest(text, size, pool);
+	try_renewal(text, size, pool);
 	return 0;
 }
