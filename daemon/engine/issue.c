@@ -359,8 +359,8 @@ start_new_order(struct issue *is, struct err *e)
 	const struct conf_cert *cc = is->cert->conf;
 	struct ask_spec spec = { .turn = our_turn };
 
-	if (request_new_order(cc->idents, cc->n_idents, NULL, &payload, e) ==
-	    -1)
+	if (request_new_order(
+		cc->idents, cc->n_idents, NULL, NULL, &payload, e) == -1)
 		return -1;
 	spec.payload = payload.data;
 	return issue_ask(is, &spec, e);

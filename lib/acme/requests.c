@@ -67,7 +67,7 @@ request_update_account(const char *email, struct buf *out, struct err *e)
 
 int
 request_new_order(const char *const *idents, size_t n, const char *replaces,
-    struct buf *out, struct err *e)
+    const char *profile, struct buf *out, struct err *e)
 {
 	AUTO(json_free) struct json *root = json_object();
 	struct json *list = json_set_array(root, "identifiers"), *one;
@@ -84,8 +84,11 @@ request_new_order(const char *const *idents, size_t n, const char *replaces,
 		json_set_str(one, "type", is_ip ? "ip" : "dns");
 		json_set_str(one, "value", text);
 	}
+	/* The keeper signs by how it begins: identifiers stay in front. */
 	if (replaces != NULL)
 		json_set_str(root, "replaces", replaces);
+	if (profile != NULL)
+		json_set_str(root, "profile", profile);
 	return json_dump(root, false, out, e);
 }
 

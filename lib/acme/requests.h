@@ -15,9 +15,12 @@ int request_new_account(const char *email, bool agree_tos, bool only_existing,
 /* Contacts of an account (7.3.2): [] when email is NULL. */
 int request_update_account(const char *email, struct buf *out, struct err *);
 
-/* newOrder.  replaces: ARI certificate id (RFC 9773 5), or NULL. */
+/*
+ * newOrder.  replaces: ARI certificate id (RFC 9773 5), or NULL.  profile: one
+ * that the directory offers (draft-ietf-acme-profiles 4), or NULL.
+ */
 int request_new_order(const char *const *idents, size_t n, const char *replaces,
-    struct buf *out, struct err *);
+    const char *profile, struct buf *out, struct err *);
 
 int request_finalize(
     const void *csr_der, size_t, struct buf *out, struct err *);

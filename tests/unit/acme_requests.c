@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Payloads, byte for byte (protocol.md D4, D5, D8, D9, E5, E27, G1, J11). */
+/* Payloads, byte for byte (protocol.md D4, D5, D8, D9, E5, E27, G1, J11, K1).
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -99,23 +100,50 @@ test_new_order(void **state)
 	struct err e;
 
 	(void)state;
-	assert_int_equal(request_new_order(idents, 4, NULL, &out, &e), 0);
+	assert_int_equal(request_new_order(idents, 4, NULL, NULL, &out, &e), 0);
 	assert_string_equal(buf_str(&out),
 	    "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"example.org\"},"
 	    "{\"type\":\"dns\",\"value\":\"*.example.org\"},"
 	    "{\"type\":\"ip\",\"value\":\"192.0.2.1\"},"
 	    "{\"type\":\"ip\",\"value\":\"2001:db8::1\"}]}");
 	buf_reset(&out);
-	assert_int_equal(request_new_order(idents, 1,
-			     "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE", &out, &e),
-	    0);
-	assert_string_equal(buf_str(&out),
-	    "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"example.org\"}],"
-	    "\"replaces\":\"aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE\"}");
-	buf_reset(&out);
-	assert_int_equal(request_new_order(bad, 1, NULL, &out, &e), -1);
+	assert_int_equal(request_new_order(bad, 1, NULL, NULL, &out, &e), -1);
 	assert_int_equal(e.kind, ERR_CONFIG);
 	assert_memory_equal(e.what, "example..org: ", 14);
+}
+
+/* Compact, and the identifiers in front: the keeper looks for both. */
+static void
+test_new_order_more(void **state)
+{
+#define FRONT "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"a.example\"}]"
+	/* clang-format off */
+	static const struct {
+		const char *replaces, *profile, *want;
+	} rows[] = {
+		{ NULL, NULL, FRONT "}" },
+		{ "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE", NULL,
+		  FRONT ",\"replaces\":"
+		  "\"aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE\"}" },
+		{ NULL, "shortlived", FRONT ",\"profile\":\"shortlived\"}" },
+		{ "a.b", "tlsserver",
+		  FRONT ",\"replaces\":\"a.b\",\"profile\":\"tlsserver\"}" },
+		{ NULL, "a\"b", FRONT ",\"profile\":\"a\\\"b\"}" },
+	};
+	/* clang-format on */
+	static const char *const idents[] = { "a.example" };
+	struct err e;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NELEM(rows); i++) {
+		AUTO(buf_done) struct buf out = BUF_INIT(JWS_PAYLOAD_MAX);
+
+		assert_int_equal(request_new_order(idents, 1, rows[i].replaces,
+				     rows[i].profile, &out, &e),
+		    0);
+		assert_string_equal(buf_str(&out), rows[i].want);
+	}
 }
 
 static void
@@ -144,6 +172,7 @@ main(void)
 		cmocka_unit_test(test_bad_account),
 		cmocka_unit_test(test_update_account),
 		cmocka_unit_test(test_new_order),
+		cmocka_unit_test(test_new_order_more),
 		cmocka_unit_test(test_finalize),
 	};
 

@@ -28,9 +28,21 @@ test_ours(void **state)
 {
 	static const char *const names[] = { "status", "www.example.org",
 		"::1" };
+	/* A CA may call its profiles what it likes, members of others too. */
+	static const struct {
+		const char *replaces, *profile;
+	} orders[] = {
+		{ NULL, NULL },
+		{ "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE", NULL },
+		{ NULL, "shortlived" },
+		{ "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE", "tlsserver" },
+		{ "a.b", "certificate" },
+		{ "a.b", "csr" },
+	};
 	struct buf out = BUF_INIT(65536);
 	struct payloads p = { 0 };
 	struct err e;
+	size_t i;
 
 	(void)state;
 	assert_int_equal(check(&p, ""), 0);
@@ -49,8 +61,14 @@ test_ours(void **state)
 	assert_int_equal(request_update_account(NULL, &out, &e), 0);
 	assert_int_equal(check(&p, buf_str(&out)), 0);
 	buf_reset(&out);
-	assert_int_equal(request_new_order(names, 3, "a.b", &out, &e), 0);
-	assert_int_equal(check(&p, buf_str(&out)), 0);
+	for (i = 0; i < NELEM(orders); i++) {
+		assert_int_equal(
+		    request_new_order(names, NELEM(names), orders[i].replaces,
+			orders[i].profile, &out, &e),
+		    0);
+		assert_int_equal(check(&p, buf_str(&out)), 0);
+		buf_reset(&out);
+	}
 	buf_done(&out);
 }
 
@@ -95,6 +113,11 @@ test_foreign(void **state)
 		"{\"identifiers\":[],\"csr\" :\"x\"}",
 		"{\"identifiers\":[],\"csr\"\n:\"x\"}",
 		"{\"identifiers\":[],\"csr\"\t:\"x\"}",
+		"{\"identifiers\":[],\"profile\":\"a b\"}",
+		"{\"identifiers\":[],\"profile\":\"a\\\\b\"}",
+		"{\"identifiers\":[],\"profile\":\"x\",\"csr\":\"y\"}",
+		"{\"replaces\":\"a.b\",\"identifiers\":[]}",
+		"{\"profile\":\"x\",\"identifiers\":[]}",
 		"{\"certificate\":\"x\",\"reason\":0}",
 		"{\"contact\":[],\"certificate\":\"x\"}",
 		"{\"status\":\"deactivated\"}",
