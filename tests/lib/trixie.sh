@@ -15,7 +15,8 @@ cache=${ACMED_CACHE:-/var/cache/acmed-tests}
 root=$cache/trixie
 packages=gcc,g++,make,libc6-dev,cmake,ninja-build,pkg-config,libmbedtls-dev
 packages=$packages,libcurl4-openssl-dev,libevent-dev,libjansson-dev
-packages=$packages,libyaml-dev,libseccomp-dev,libcmocka-dev,python3,openssl,ca-certificates
+packages=$packages,libyaml-dev,libseccomp-dev,libpsl-dev
+packages=$packages,libcmocka-dev,python3,openssl,ca-certificates
 
 skip()
 {
