@@ -39,8 +39,8 @@ struct load {
 uint64_t
 cert_wants(const struct conf *conf, const struct conf_cert *cc)
 {
-	uint64_t h = str_hash(conf->cas[cc->ca].directory,
-	    strlen(conf->cas[cc->ca].directory) + 1);
+	const char *directory = conf->cas[cc->cas[0]].directory;
+	uint64_t h = str_hash(directory, strlen(directory) + 1);
 	uint32_t i;
 
 	h = h * 31 + (uint64_t)cc->key;

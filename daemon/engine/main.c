@@ -99,7 +99,7 @@ ready(struct engine *en)
 	for (i = 0; i < en->certs.n; i++) {
 		struct cert *c = &en->certs.all[i];
 
-		thumb = session_thumbprint(en->cas[c->conf->ca].session);
+		thumb = session_thumbprint(en->cas[c->conf->cas[0]].session);
 		if (thumb != NULL)
 			issue_republish(&en->issue_env, c, thumb);
 	}

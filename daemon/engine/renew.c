@@ -27,7 +27,7 @@ static void pump(struct ca_queue *);
 static struct ca_queue *
 queue_of(const struct engine *en, const struct cert *c)
 {
-	return &en->cas[c->conf->ca];
+	return &en->cas[c->conf->cas[0]];
 }
 
 static int64_t
@@ -441,7 +441,7 @@ renew_init(struct engine *en, struct err *e)
 		return err_nomem(e, "schedule");
 	}
 	for (i = 0; i < conf->n_certs; i++)
-		per_ca[conf->certs[i].ca]++;
+		per_ca[conf->certs[i].cas[0]]++;
 	for (i = 0; i < conf->n_cas; i++) {
 		struct ca_queue *q = &en->cas[i];
 

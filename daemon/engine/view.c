@@ -85,7 +85,7 @@ set_trouble(struct json *o, const char *key, const struct trouble *t)
 static void
 set_next(const struct engine *en, const struct cert *c, struct json *o)
 {
-	const struct session *s = en->cas[c->conf->ca].session;
+	const struct session *s = en->cas[c->conf->cas[0]].session;
 	const char *what = "renew";
 	int64_t at = renew_next(en, c);
 
@@ -124,7 +124,8 @@ brief(const struct engine *en, const struct cert *c, struct json *o)
 	json_set_str(o, "name", c->conf->name);
 	json_set_str(o, "health", health_names[cert_health(en, c)]);
 	json_set_str(o, "state", state(c));
-	json_set_str(o, "ca", session_ca(en->cas[c->conf->ca].session)->name);
+	json_set_str(
+	    o, "ca", session_ca(en->cas[c->conf->cas[0]].session)->name);
 	set_time(o, "not_after", h->not_after);
 	if (h->version != 0)
 		json_set_int(o, "left_permille",
@@ -265,8 +266,8 @@ view_cert(const struct engine *en, const struct cert *c)
 	names = json_set_array(o, "names");
 	for (i = 0; i < c->conf->n_idents; i++)
 		json_push_str(names, c->conf->idents[i]);
-	json_set_str(
-	    o, "account", session_account_url(en->cas[c->conf->ca].session));
+	json_set_str(o, "account",
+	    session_account_url(en->cas[c->conf->cas[0]].session));
 	json_set_str(o, "key_type", key_type_name((enum key_type)c->conf->key));
 	json_set_str(o, "order", c->order_url);
 	json_set_int(o, "line", c->conf->line);

@@ -29,23 +29,71 @@ too_many(struct load *ld, struct where at)
 	ld->full_cas = true;
 }
 
-/* A new CA with every default, preset's directory included. */
+/* A new CA with every default, those of a preset included. */
 static struct conf_ca *
-ca_new(struct load *ld, const char *name, struct where at)
+ca_new(
+    struct load *ld, const char *name, const struct preset *p, struct where at)
 {
-	const struct preset *p = preset_find(name);
 	struct conf_ca *ca = &ld->cas[ld->n_cas];
 
 	if (ld->n_cas == CONF_CAS_MAX) {
 		too_many(ld, at);
 		return NULL;
 	}
-	*ca = (struct conf_ca){ .directory = p != NULL ? p->directory : NULL };
+	*ca = (struct conf_ca){ .staging = CONF_NONE };
+	if (p != NULL) {
+		ca->directory = p->directory;
+		memcpy(ca->limits, p->limits, sizeof(ca->limits));
+		ca->renewals_exempt = p->renewals_exempt;
+		ca->requests = p->requests;
+	}
 	if ((ca->name = keep(ld, name)) == NULL ||
 	    read_defaults(ld, &section_ca, ca) == -1)
 		return NULL;
 	ld->ca_at[ld->n_cas++] = at;
 	return ca;
+}
+
+static const struct node *
+value_of(const struct node *map, const char *name)
+{
+	const struct node *key;
+
+	for (key = map->first; key != NULL; key = key->next->next)
+		if (strcmp(key->text, name) == 0)
+			return key->next;
+	return NULL;
+}
+
+/* Whatever it is called here, it has the limits of who is at that URL. */
+static const struct preset *
+preset_for(const char *name, const struct node *map)
+{
+	const struct node *url = value_of(map, "directory");
+
+	if (url == NULL)
+		return preset_find(name);
+	return url->kind == NODE_SCALAR ? preset_at(url->text) : NULL;
+}
+
+static void
+check_ca(struct load *ld, const struct conf_ca *ca, const struct node *map,
+    struct where at)
+{
+	if (ca->directory == NULL)
+		diag_error(&ld->diags, at,
+		    "CA `%s`: `directory` is missing, and it is no preset",
+		    ca->name);
+	if ((ca->eab_kid == NULL) != (ca->eab_hmac_file == NULL))
+		diag_error(&ld->diags, at,
+		    "CA `%s`: `eab` needs both `kid` and `hmac-file`",
+		    ca->name);
+	if (ca->staging != CONF_NONE &&
+	    strcmp(ld->refs[ca->staging].name, ca->name) == 0)
+		diag_error(&ld->diags, where_of(ld, value_of(map, "staging")),
+		    "`staging`: found `%s`, expected another CA than that "
+		    "itself",
+		    ca->name);
 }
 
 static void
@@ -70,17 +118,9 @@ read_ca(struct load *ld, const struct node *key)
 		    key->text);
 		return;
 	}
-	ca = ca_new(ld, key->text, at);
-	if (ca == NULL || read_section(ld, &section_ca, ca, map) == -1)
-		return;
-	if (ca->directory == NULL)
-		diag_error(&ld->diags, at,
-		    "CA `%s`: `directory` is missing, and it is no preset",
-		    ca->name);
-	if ((ca->eab_kid == NULL) != (ca->eab_hmac_file == NULL))
-		diag_error(&ld->diags, at,
-		    "CA `%s`: `eab` needs both `kid` and `hmac-file`",
-		    ca->name);
+	ca = ca_new(ld, key->text, preset_for(key->text, map), at);
+	if (ca != NULL && read_section(ld, &section_ca, ca, map) == 0)
+		check_ca(ld, ca, map, at);
 }
 
 int
@@ -130,6 +170,89 @@ read_ref(
 	return 0;
 }
 
+static bool
+same_ca_list(const void *arg, uint32_t i, const void *key)
+{
+	const struct kept *a = &((const struct load *)arg)->ca_lists[i],
+			  *b = key;
+
+	return a->n == b->n && memcmp(a->v, b->v, a->n * sizeof(*a->v)) == 0;
+}
+
+/* A hundred thousand certificates with the same CAs share them. */
+static int
+keep_ca_list(
+    struct load *ld, const struct kept *c, struct where at, uint32_t *i)
+{
+	size_t len = c->n * sizeof(*c->v);
+	uint64_t hash = str_hash(c->v, len);
+	uint32_t *v;
+
+	*i = index_get(&ld->ca_list_index, hash, same_ca_list, ld, c);
+	if (*i != CONF_NONE)
+		return 0;
+	if (ld->n_ca_lists == CONF_CA_LISTS_MAX) {
+		diag_error(&ld->diags, at,
+		    "more than %d different lists of CAs", CONF_CA_LISTS_MAX);
+		return -1;
+	}
+	v = pool_alloc(ld->pool, len);
+	if (v == NULL ||
+	    index_put(&ld->ca_list_index, hash, ld->n_ca_lists) == -1) {
+		ld->diags.nomem = true;
+		return -1;
+	}
+	memcpy(v, c->v, len);
+	*i = ld->n_ca_lists++;
+	ld->ca_lists[*i] = (struct kept){ .v = v, .n = c->n };
+	return 0;
+}
+
+static int
+add_ref(struct load *ld, const struct field *f, struct kept *c,
+    const struct node *n)
+{
+	uint32_t i, ref;
+
+	if (c->n == CONF_CA_LIST_MAX) {
+		diag_error(&ld->diags, where_of(ld, n),
+		    "`%s`: more than %d CAs", f->key, CONF_CA_LIST_MAX);
+		return -1;
+	}
+	if (read_ref(ld, f, &ref, n) == -1)
+		return -1;
+	for (i = 0; i < c->n; i++)
+		if (c->v[i] == ref) {
+			diag_error(&ld->diags, where_of(ld, n),
+			    "`%s`: `%s` is there twice", f->key, n->text);
+			return -1;
+		}
+	c->v[c->n++] = ref;
+	return 0;
+}
+
+int
+read_ca_list(struct load *ld, const struct field *f, struct ca_list *l,
+    const struct node *n)
+{
+	const struct node *item = n->kind == NODE_LIST ? n->first : n;
+	uint32_t v[CONF_CA_LIST_MAX], kept;
+	struct kept c = { .v = v };
+
+	if (item == NULL)
+		return bad_value(ld, f, n);
+	for (; item != NULL; item = item->next) {
+		if (add_ref(ld, f, &c, item) == -1)
+			return -1;
+		if (n->kind != NODE_LIST)
+			break;
+	}
+	if (keep_ca_list(ld, &c, where_of(ld, n), &kept) == -1)
+		return -1;
+	l->kept = kept;
+	return 0;
+}
+
 void
 check_refs(struct load *ld)
 {
@@ -156,18 +279,91 @@ check_refs(struct load *ld)
 	}
 }
 
-uint32_t
+static uint32_t
 ref_ca(struct load *ld, uint32_t ref)
 {
 	struct ref *r = &ld->refs[ref];
 
 	if (r->ca == CONF_NONE)
 		r->ca = ca_find(ld, r->name);
-	if (r->ca == CONF_NONE && ca_new(ld, r->name, r->at) != NULL)
+	if (r->ca == CONF_NONE &&
+	    ca_new(ld, r->name, preset_find(r->name), r->at) != NULL)
 		r->ca = ld->n_cas - 1;
 	if (r->ca != CONF_NONE)
 		ld->cas[r->ca].used = true;
 	return r->ca;
+}
+
+const struct kept *
+ca_list_cas(struct load *ld, uint32_t kept)
+{
+	struct kept *c = &ld->ca_lists[kept];
+	uint32_t i;
+
+	for (i = 0; i < c->n && !c->settled; i++)
+		c->v[i] = ref_ca(ld, c->v[i]);
+	c->settled = true;
+	return c;
+}
+
+/* A test CA that the file does not have is reached as its CA is. */
+static uint32_t
+staging_new(struct load *ld, const struct preset *p, uint32_t of)
+{
+	const struct conf_ca *real = &ld->cas[of];
+	struct conf_ca *ca = ca_new(ld, p->name, p, ld->ca_at[of]);
+
+	if (ca == NULL)
+		return CONF_NONE;
+	ca->ca_file = real->ca_file;
+	ca->proxy = real->proxy;
+	ca->email = real->email;
+	ca->account_key = real->account_key;
+	ca->http1 = real->http1;
+	return ld->n_cas - 1;
+}
+
+/* The test CA of one that says which, or that has one as a preset: then not
+ * one that wants an account binding which nobody configured. */
+static uint32_t
+staging_of(struct load *ld, uint32_t i)
+{
+	const struct conf_ca *ca = &ld->cas[i];
+	const struct preset *p = preset_at(ca->directory);
+	bool named = ca->staging != CONF_NONE;
+	const char *name = named       ? ld->refs[ca->staging].name
+			   : p != NULL ? p->staging
+				       : NULL;
+	uint32_t test;
+
+	if (name == NULL || !ca->rehearse)
+		return CONF_NONE;
+	test = ca_find(ld, name);
+	p = test != CONF_NONE ? preset_at(ld->cas[test].directory)
+			      : preset_find(name);
+	if (!named && p != NULL && p->eab &&
+	    (test == CONF_NONE || ld->cas[test].eab_kid == NULL))
+		return CONF_NONE;
+	if (test == CONF_NONE && p != NULL)
+		test = staging_new(ld, p, i);
+	return test != i ? test : CONF_NONE;
+}
+
+void
+settle_staging(struct load *ld)
+{
+	uint32_t i, n = ld->n_cas, test;
+	bool named[CONF_CAS_MAX];
+
+	/* Nobody rehearses a rehearsal: the test CA of a test CA is idle. */
+	for (i = 0; i < n; i++)
+		named[i] = ld->cas[i].used;
+	for (i = 0; i < ld->n_cas; i++) {
+		test = staging_of(ld, i);
+		ld->cas[i].staging = test;
+		if (test != CONF_NONE && i < n && named[i])
+			ld->cas[test].used = true;
+	}
 }
 
 /* Protocol C5. */
@@ -180,7 +376,7 @@ check_eab(struct load *ld)
 	for (i = 0; i < ld->n_cas; i++) {
 		const struct conf_ca *ca = &ld->cas[i];
 
-		p = preset_of(ca);
+		p = preset_at(ca->directory);
 		if (!ca->used || p == NULL || !p->eab || ca->eab_kid != NULL)
 			continue;
 		diag_error(&ld->diags, ld->ca_at[i],

@@ -5,6 +5,10 @@
  */
 #include "lib/config/internal.h"
 
+#include <string.h>
+
+#define SHORTLIVED "shortlived"
+
 /* A missing one is an error at the start of the main file. */
 static void
 check_agree(struct load *ld)
@@ -18,7 +22,7 @@ check_agree(struct load *ld)
 		return;
 	if (at.line == 0)
 		at = (struct where){ .line = 1, .column = 1 };
-	ca = ref_ca(ld, ld->s.defaults.ca);
+	ca = ca_list_cas(ld, ld->s.defaults.cas.kept)->v[0];
 	if (ca != CONF_NONE && ld->cas[ca].directory != NULL)
 		directory = ld->cas[ca].directory;
 	diag_error(&ld->diags, at,
@@ -29,18 +33,21 @@ check_agree(struct load *ld)
 
 /* Protocol G3, and what N says of the presets. */
 static void
-check_ip(struct load *ld, const struct conf_ca *ca, struct where ip)
+check_ip(struct load *ld, const struct conf_ca *ca, const struct conf_cert *c,
+    struct where ip)
 {
-	const struct preset *p = preset_of(ca);
+	const struct preset *p = preset_at(ca->directory);
 
 	if (ip.line == 0 || p == NULL)
 		return;
-	if (p->shortlived_ip)
+	if (p->shortlived_ip &&
+	    (c->profile == NULL || strcmp(c->profile, SHORTLIVED) != 0))
 		diag_error(&ld->diags, ip,
 		    "CA `%s` issues certificates for IP addresses only with "
-		    "profile shortlived, which is not supported in this "
-		    "version",
-		    ca->name);
+		    "`profile: " SHORTLIVED "`, found %s%s%s",
+		    ca->name, c->profile == NULL ? "none" : "`",
+		    c->profile == NULL ? "" : c->profile,
+		    c->profile == NULL ? "" : "`");
 	else if (p->no_ip)
 		diag_error(&ld->diags, ip,
 		    "CA `%s` issues no certificates for IP addresses",
@@ -54,10 +61,15 @@ resolve_cert(struct load *ld, uint32_t i)
 	struct conf_cert *c = &ld->certs[i];
 	const struct draft *draft = &ld->drafts[i];
 	uint32_t argv = c->reload != CONF_NONE ? c->reload : d->reload;
+	const struct kept *cas = ca_list_cas(
+	    ld, draft->ca_list != CONF_NONE ? draft->ca_list : d->cas.kept);
 
-	c->ca = ref_ca(ld, c->ca != CONF_NONE ? c->ca : d->ca);
-	if (c->ca != CONF_NONE)
-		check_ip(ld, &ld->cas[c->ca], draft->ip);
+	c->cas = cas->v;
+	c->n_cas = cas->n;
+	if (c->profile == NULL)
+		set_profile(c, d);
+	if (c->cas[0] != CONF_NONE)
+		check_ip(ld, &ld->cas[c->cas[0]], c, draft->ip);
 	if ((int)c->key == -1)
 		c->key = (enum conf_key)d->key;
 	if (c->preferred_chain == NULL)
@@ -83,12 +95,16 @@ resolve(struct load *ld)
 	check_refs(ld);
 	for (i = 0; i < ld->n_certs; i++)
 		resolve_cert(ld, i);
+	settle_staging(ld);
 	for (i = 0; i < ld->n_cas; i++)
 		if (ld->cas[i].email == NULL)
 			ld->cas[i].email = s->email;
 	check_eab(ld);
 	check_agree(ld);
 	s->c.agree_tos = s->agree.yes;
+	s->c.resolvers = s->resolvers.v;
+	s->c.n_resolvers = s->resolvers.n;
+	s->c.failover_after = s->defaults.failover_after;
 	s->c.http.listen = s->listen.v;
 	s->c.http.n_listen = s->listen.n;
 	if (s->redirect == REDIRECT_HTTPS)

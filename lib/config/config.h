@@ -34,6 +34,19 @@ struct conf_command {
 	uint32_t timeout_s;
 };
 
+struct conf_rate {
+	uint32_t n, per_s; /* n 0: no limit */
+};
+
+/* What a CA counts. */
+enum conf_limit {
+	LIMIT_NEW_ORDERS, /* orders of an account */
+	LIMIT_PER_DOMAIN, /* certificates of a registered domain */
+	LIMIT_PER_NAMES,  /* certificates with just these names */
+	LIMIT_FAILURES,   /* failed validations of a name */
+	LIMIT__COUNT
+};
+
 struct conf_ca {
 	const char *name;      /* "letsencrypt": file name of the account */
 	const char *directory; /* URL */
@@ -45,19 +58,26 @@ struct conf_ca {
 	int eab_alg; /* 256, 384, 512 */
 	enum conf_key account_key;
 	uint32_t max_orders; /* in flight at once */
-	bool http1;          /* do not offer HTTP/2 */
-	bool used;           /* some certificate names it */
+	uint32_t staging;    /* its test CA in cas; CONF_NONE: no rehearsal */
+	struct conf_rate limits[LIMIT__COUNT];
+	struct conf_rate requests;
+	bool renewals_exempt; /* but from LIMIT_FAILURES */
+	bool rehearse;        /* as written; staging is what counts */
+	bool http1;           /* do not offer HTTP/2 */
+	bool used; /* some certificate names it, or a CA that one names */
 };
 
 struct conf_cert {
 	const char *name;
 	const char *const *idents; /* canonical, sorted, no duplicates */
 	const char *preferred_chain;
-	uint32_t n_idents;
+	const char *profile; /* NULL: the CA's choice */
+	const uint32_t *cas; /* indices in cas, in order; shared */
+	uint32_t n_idents, n_cas;
 	uint32_t line;   /* where it stands, for messages */
-	uint32_t ca;     /* index in cas */
 	uint32_t reload; /* index in commands, or CONF_NONE */
 	enum conf_key key;
+	bool profile_required; /* a CA that does not offer it will not do */
 };
 
 enum conf_others { CONF_OTHERS_READ, CONF_OTHERS_REFUSE };
@@ -69,6 +89,11 @@ struct conf {
 	const char *state_dir;   /* /var/lib/acmed */
 	const char *user;        /* acmed: the engine */
 	const char *keeper_user; /* acmed-keeper */
+
+	const char *const *resolvers; /* "127.0.0.1:53", "[::1]:53" */
+	uint32_t n_resolvers;         /* 0: the system's */
+	uint32_t max_hooks;           /* reload commands at once */
+	uint32_t failover_after;      /* failures at a CA before the next */
 
 	struct {
 		const char *const

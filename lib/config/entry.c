@@ -16,10 +16,12 @@ void
 entry_init(struct entry *en)
 {
 	en->name = en->preferred_chain = NULL;
+	en->profile = en->preferred_profile = NULL;
 	en->names.n = en->names.wild = 0;
 	en->names.ip.line = 0;
-	en->ca = en->reload = CONF_NONE;
-	en->reload_timeout_s = 0;
+	en->cas = (struct ca_list){ .kept = CONF_NONE };
+	en->reload = CONF_NONE;
+	en->reload_timeout_s = en->failover_after = 0;
 	en->key = en->challenge = -1;
 }
 
@@ -265,6 +267,13 @@ keep_idents(struct load *ld, const struct entry *en, const char *const **out)
 	return 0;
 }
 
+void
+set_profile(struct conf_cert *c, const struct entry *en)
+{
+	c->profile_required = en->profile != NULL;
+	c->profile = en->profile != NULL ? en->profile : en->preferred_profile;
+}
+
 static void
 add_cert(struct load *ld, struct entry *en, struct where at)
 {
@@ -283,12 +292,13 @@ add_cert(struct load *ld, struct entry *en, struct where at)
 		.n_idents = en->names.n,
 		.preferred_chain = en->preferred_chain,
 		.line = at.line,
-		.ca = en->ca,
 		.reload = en->reload,
 		.key = (enum conf_key)en->key };
-	ld->drafts[ld->n_certs] = (struct draft){
-		.at = at, .ip = en->names.ip, .timeout_s = en->reload_timeout_s
-	};
+	set_profile(c, en);
+	ld->drafts[ld->n_certs] = (struct draft){ .at = at,
+		.ip = en->names.ip,
+		.timeout_s = en->reload_timeout_s,
+		.ca_list = en->cas.kept };
 	if (index_put(&ld->names, str_hash(c->name, strlen(c->name)),
 		ld->n_certs) == -1)
 		ld->diags.nomem = true;

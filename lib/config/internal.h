@@ -16,10 +16,16 @@
 #define CONF_CERTS_MAX    200000
 #define CONF_IDENTS_MAX   100 /* in one certificate */
 #define CONF_CAS_MAX      64
+#define CONF_CA_LIST_MAX  8    /* CAs of one certificate */
+#define CONF_CA_LISTS_MAX 4096 /* different ones */
 #define CONF_COMMANDS_MAX 4096
 #define CONF_ARGS_MAX     256
 #define CONF_ARGS_BYTES   65536
 #define CONF_LISTEN_MAX   16
+#define CONF_RESOLVER_MAX 3
+#define CONF_RATE_MAX     1000000
+#define CONF_RATE_SPAN    (366 * 86400) /* seconds, at most */
+#define CONF_PROFILE_MAX  64
 #define CONF_STRING_MAX   1024
 #define CONF_FIELDS_MAX   32   /* in one section */
 #define CONF_SHOWN_MAX    1000 /* errors, and as many warnings */
@@ -102,16 +108,20 @@ enum field_type {
 	F_AGREE,    /* struct agree */
 	F_UINT,     /* uint32_t; below min: not set */
 	F_SPAN,     /* uint32_t, seconds; below min: not set */
+	F_RATE,     /* struct conf_rate */
 	F_CHOICE,   /* int or an enum; not among the choices: not set */
 	F_STR,      /* const char *, as all up to F_EMAIL; NULL: not set */
 	F_NAME,     /* str_is_name() */
 	F_PATH,     /* absolute, at most max bytes */
 	F_URL,      /* https */
 	F_PROXY,    /* URL or empty */
+	F_PROFILE,  /* what a CA calls a profile */
 	F_EMAIL,    /* one address */
 	F_LISTEN,   /* struct listen */
+	F_RESOLVER, /* the same; without a port, 53 */
 	F_COMMAND,  /* uint32_t, index of an argv; CONF_NONE: not set */
 	F_CA,       /* uint32_t, index of a ref; CONF_NONE: not set */
+	F_CA_LIST,  /* struct ca_list */
 	F_IDENTS,   /* struct idents */
 	F_INCLUDE,  /* nothing: conf_read() has followed it */
 	F_SECTION,  /* the fields of sub, in the same struct */
@@ -140,6 +150,7 @@ struct field {
 	const char *dflt; /* YAML; NULL: none, or inherited */
 	const struct choice *choices;
 	const struct section *sub;
+	const char *not_with; /* a key which cannot stand beside this one */
 	const char *help;
 };
 
@@ -148,14 +159,18 @@ struct section {
 	const struct field *fields;
 };
 
-extern const struct section section_top, section_ca, section_eab, section_http,
-    section_control, section_log, section_defaults, section_cert;
+extern const struct section section_top, section_ca, section_eab,
+    section_limits, section_http, section_control, section_log,
+    section_defaults, section_cert;
 
 /* A CA that needs no "directory".  It is known by that URL and by nothing
  * else. */
 struct preset {
 	const char *name; /* NULL ends the list */
 	const char *directory;
+	const char *staging; /* another preset, its test CA */
+	struct conf_rate limits[LIMIT__COUNT], requests;
+	bool renewals_exempt;
 	bool eab;           /* wants external account binding */
 	bool no_ip;         /* no IP addresses */
 	bool shortlived_ip; /* IP addresses with profile shortlived only */
@@ -164,7 +179,7 @@ extern const struct preset presets[];
 
 const struct field *field_find(const struct section *, const char *key);
 const struct preset *preset_find(const char *name);
-const struct preset *preset_of(const struct conf_ca *);
+const struct preset *preset_at(const char *directory);
 
 /* The values which are not plain C types. */
 struct agree {
@@ -185,15 +200,24 @@ struct idents {
 	struct where ip; /* the first IP address */
 };
 
+/* The CAs of a certificate: while loading an index of what is kept in struct
+ * load, CONF_NONE for not set; for printing what became of it. */
+struct ca_list {
+	uint32_t kept, n;
+	const uint32_t *v;
+};
+
 enum challenge { CHALLENGE_HTTP, CHALLENGE_DNS, CHALLENGE_TLS_ALPN };
 
 /* A certificate as it is written, or the defaults of all. */
 struct entry {
 	const char *name;
 	struct idents names;
-	uint32_t ca, reload, reload_timeout_s;
+	struct ca_list cas;
+	uint32_t reload, reload_timeout_s;
+	uint32_t failover_after; /* of the defaults only */
 	int key, challenge;
-	const char *preferred_chain;
+	const char *preferred_chain, *profile, *preferred_profile;
 };
 
 /* What the sections below the top level are read into. */
@@ -201,7 +225,7 @@ struct settings {
 	struct conf c;
 	struct agree agree;
 	const char *email;
-	struct listen listen;
+	struct listen listen, resolvers;
 	int redirect, redirect_status;
 	struct entry defaults;
 };
@@ -253,7 +277,7 @@ struct ref {
 
 struct draft {
 	struct where at, ip;
-	uint32_t timeout_s;
+	uint32_t timeout_s, ca_list;
 };
 
 /* All that a struct conf points to, itself included, is in the pool, except: */
@@ -267,8 +291,9 @@ struct load {
 	struct settings s;
 	struct diags diags;
 	struct pool *pool;
-	uint16_t file;    /* being read */
-	const char *last; /* text that was kept, for the next one like it */
+	uint16_t file; /* being read */
+	/* Text that was kept, for the next one like it. */
+	const char *last_str, *last_profile;
 
 	const char **files;
 	struct text {
@@ -277,7 +302,7 @@ struct load {
 	} * texts;
 	uint32_t n_files;
 
-	/* While loading, ca is a ref and reload an argv. */
+	/* While loading, reload is an argv, and cas is in the draft. */
 	struct conf_cert *certs;
 	struct draft *drafts;
 	uint32_t n_certs, cap_certs;
@@ -295,8 +320,14 @@ struct load {
 	struct conf_ca cas[CONF_CAS_MAX];
 	struct where ca_at[CONF_CAS_MAX];
 	uint32_t n_cas;
-	struct ref refs[CONF_CAS_MAX];
+	struct ref refs[CONF_CAS_MAX]; /* staging of a CA is one, too */
 	uint32_t n_refs;
+	struct kept {
+		uint32_t *v, n; /* refs, and when settled, indices in cas */
+		bool settled;
+	} ca_lists[CONF_CA_LISTS_MAX];
+	uint32_t n_ca_lists;
+	struct index ca_list_index;
 };
 
 /* bundle.c */
@@ -320,6 +351,7 @@ const char *closest(const char *word, const char *const *words, size_t n);
 int read_idents(
     struct load *, const struct field *, struct idents *, const struct node *);
 void entry_init(struct entry *);
+void set_profile(struct conf_cert *, const struct entry *);
 void read_entry(struct load *, const struct node *);
 
 /* ca.c */
@@ -327,8 +359,12 @@ int read_cas(struct load *, const struct field *, const struct node *);
 int read_ref(
     struct load *, const struct field *, uint32_t *, const struct node *);
 void check_refs(struct load *);
-/* The CA of a ref that check_refs() has found.  CONF_NONE: no room. */
-uint32_t ref_ca(struct load *, uint32_t ref);
+int read_ca_list(
+    struct load *, const struct field *, struct ca_list *, const struct node *);
+/* The CAs of a list whose refs check_refs() has found, used from now on; in
+ * it, CONF_NONE: no room. */
+const struct kept *ca_list_cas(struct load *, uint32_t kept);
+void settle_staging(struct load *);
 void check_eab(struct load *);
 
 /* command.c */

@@ -24,6 +24,7 @@ load_free(struct load *ld)
 	index_done(&ld->idents);
 	index_done(&ld->argv_index);
 	index_done(&ld->command_index);
+	index_done(&ld->ca_list_index);
 	free(ld->certs);
 	free(ld->drafts);
 	diag_done(&ld->diags);

@@ -72,6 +72,21 @@ print_list(const char *const *v, size_t n, struct buf *out)
 	buf_putc(out, ']');
 }
 
+/* One CA as its name, more as a list. */
+static void
+print_ca_list(struct print *p, const struct ca_list *l)
+{
+	const char *names[CONF_CA_LIST_MAX];
+	uint32_t i;
+
+	for (i = 0; i < l->n; i++)
+		names[i] = p->conf->cas[l->v[i]].name;
+	if (l->n == 1)
+		print_text(names[0], p->out);
+	else if (l->n > 1)
+		print_list(names, l->n, p->out);
+}
+
 static void
 print_command(struct print *p, uint32_t i)
 {
@@ -107,6 +122,27 @@ print_number(const struct field *f, uint32_t v, struct buf *out)
 }
 
 static void
+print_rate(const struct conf_rate *r, struct buf *out)
+{
+	/* clang-format off */
+	static const struct {
+		uint32_t seconds;
+		char unit;
+	} units[] = { { 86400, 'd' }, { 3600, 'h' }, { 60, 'm' }, { 1, 's' } };
+	/* clang-format on */
+	size_t i = 0;
+
+	if (r->n == 0) {
+		buf_puts(out, "none");
+		return;
+	}
+	while (r->per_s % units[i].seconds != 0)
+		i++;
+	buf_printf(out, "%" PRIu32 "/%" PRIu32 "%c", r->n,
+	    r->per_s / units[i].seconds, units[i].unit);
+}
+
+static void
 entry_of(const struct conf *c, const struct conf_cert *cert, struct entry *en)
 {
 	uint32_t i;
@@ -115,10 +151,15 @@ entry_of(const struct conf *c, const struct conf_cert *cert, struct entry *en)
 	en->name = cert->name;
 	for (i = 0; i < cert->n_idents; i++)
 		en->names.v[en->names.n++] = cert->idents[i];
-	en->ca = cert->ca;
+	en->cas.v = cert->cas;
+	en->cas.n = cert->n_cas;
 	en->challenge = CHALLENGE_HTTP;
 	en->key = (int)cert->key;
 	en->preferred_chain = cert->preferred_chain;
+	if (cert->profile_required)
+		en->profile = cert->profile;
+	else
+		en->preferred_profile = cert->profile;
 	en->reload = cert->reload;
 	if (cert->reload != CONF_NONE)
 		en->reload_timeout_s = c->commands[cert->reload].timeout_s;
@@ -186,6 +227,9 @@ print_value(struct print *p, const struct field *f, const void *at)
 	case F_SPAN:
 		print_number(f, *u, out);
 		break;
+	case F_RATE:
+		print_rate(at, out);
+		break;
 	case F_CHOICE:
 		print_choice(f, at, out);
 		break;
@@ -194,12 +238,15 @@ print_value(struct print *p, const struct field *f, const void *at)
 	case F_PATH:
 	case F_URL:
 	case F_PROXY:
+	case F_PROFILE:
 	case F_EMAIL:
 		if (*s != NULL)
 			print_text(*s, out);
 		break;
 	case F_LISTEN:
-		print_list(l->v, l->n, out);
+	case F_RESOLVER:
+		if (l->n > 0)
+			print_list(l->v, l->n, out);
 		break;
 	case F_COMMAND:
 		print_command(p, *u);
@@ -207,6 +254,9 @@ print_value(struct print *p, const struct field *f, const void *at)
 	case F_CA:
 		if (*u != CONF_NONE)
 			print_text(p->conf->cas[*u].name, out);
+		break;
+	case F_CA_LIST:
+		print_ca_list(p, at);
 		break;
 	case F_IDENTS:
 		print_list(ids->v, ids->n, out);
@@ -282,6 +332,8 @@ conf_print(const struct conf *c, struct buf *out)
 	s.redirect = c->http.redirect != 0 ? REDIRECT_HTTPS : REDIRECT_NONE;
 	s.redirect_status =
 	    c->http.redirect != 0 ? (int)c->http.redirect : STATUS_DEFAULT;
+	s.resolvers = (struct listen){ c->resolvers, c->n_resolvers };
 	entry_init(&s.defaults);
+	s.defaults.failover_after = c->failover_after;
 	print_section(&p, &section_top, &s, 0);
 }

@@ -8,20 +8,38 @@
 
 #include <string.h>
 
+#define HOUR 3600
+#define DAY  86400
+
 /* clang-format off */
 const struct preset presets[] = {
 	{ .name = "letsencrypt", .shortlived_ip = true,
-	  .directory = "https://acme-v02.api.letsencrypt.org/directory" },
+	  .directory = "https://acme-v02.api.letsencrypt.org/directory",
+	  .staging = "letsencrypt-staging",
+	  .limits = { [LIMIT_NEW_ORDERS] = { 300, 3 * HOUR },
+		      [LIMIT_PER_DOMAIN] = { 50, 7 * DAY },
+		      [LIMIT_PER_NAMES]  = { 5, 7 * DAY },
+		      [LIMIT_FAILURES]   = { 5, HOUR } },
+	  .renewals_exempt = true, .requests = { 20, 1 } },
 	{ .name = "letsencrypt-staging", .shortlived_ip = true,
-	  .directory = "https://acme-staging-v02.api.letsencrypt.org/directory" },
+	  .directory = "https://acme-staging-v02.api.letsencrypt.org/directory",
+	  .limits = { [LIMIT_NEW_ORDERS] = { 1500, 3 * HOUR },
+		      [LIMIT_PER_DOMAIN] = { 30000, 7 * DAY },
+		      [LIMIT_PER_NAMES]  = { 30000, 7 * DAY },
+		      [LIMIT_FAILURES]   = { 200, HOUR } },
+	  .renewals_exempt = true, .requests = { 20, 1 } },
 	{ .name = "zerossl", .eab = true, .no_ip = true,
-	  .directory = "https://acme.zerossl.com/v2/DV90" },
+	  .directory = "https://acme.zerossl.com/v2/DV90",
+	  .requests = { 20, 1 } },
 	{ .name = "google", .eab = true,
-	  .directory = "https://dv.acme-v02.api.pki.goog/directory" },
+	  .directory = "https://dv.acme-v02.api.pki.goog/directory",
+	  .staging = "google-staging", .requests = { 20, 1 } },
 	{ .name = "google-staging", .eab = true,
-	  .directory = "https://dv.acme-v02.test-api.pki.goog/directory" },
+	  .directory = "https://dv.acme-v02.test-api.pki.goog/directory",
+	  .requests = { 20, 1 } },
 	{ .name = "actalis", .eab = true,
-	  .directory = "https://acme-api.actalis.com/acme/directory" },
+	  .directory = "https://acme-api.actalis.com/acme/directory",
+	  .requests = { 20, 1 } },
 	{ 0 },
 };
 
@@ -94,6 +112,26 @@ static const struct field eab_fields[] = {
 };
 const struct section section_eab = { "ca.eab", eab_fields };
 
+static const struct field limits_fields[] = {
+	{ .key = "new-orders", .type = F_RATE,
+	  .offset = AT(limits[LIMIT_NEW_ORDERS]),
+	  .help = "New orders of an account." },
+	{ .key = "per-domain", .type = F_RATE,
+	  .offset = AT(limits[LIMIT_PER_DOMAIN]),
+	  .help = "Certificates with names below one registered domain." },
+	{ .key = "per-names", .type = F_RATE,
+	  .offset = AT(limits[LIMIT_PER_NAMES]),
+	  .help = "Certificates with exactly the same names." },
+	{ .key = "failures", .type = F_RATE,
+	  .offset = AT(limits[LIMIT_FAILURES]),
+	  .help = "Failed validations of one name." },
+	{ .key = "renewals-exempt", .type = F_BOOL,
+	  .offset = AT(renewals_exempt),
+	  .help = "A renewal that names what it replaces does not count." },
+	{ 0 },
+};
+const struct section section_limits = { "ca.limits", limits_fields };
+
 static const struct field ca_fields[] = {
 	{ .key = "directory", .type = F_URL, .offset = AT(directory),
 	  .help = "URL of the CA's ACME directory." },
@@ -115,6 +153,14 @@ static const struct field ca_fields[] = {
 	  .help = "How many orders may be in progress at once." },
 	{ .key = "http1", .type = F_BOOL, .offset = AT(http1),
 	  .dflt = "false", .help = "Do not offer HTTP/2 to this CA." },
+	{ .key = "staging", .type = F_CA, .offset = AT(staging),
+	  .help = "CA to try at first after a failed validation." },
+	{ .key = "rehearse", .type = F_BOOL, .offset = AT(rehearse),
+	  .dflt = "true", .help = "Whether staging is made use of." },
+	{ .key = "max-requests", .type = F_RATE, .offset = AT(requests),
+	  .help = "How many requests may be sent, whatever they are." },
+	{ .key = "limits", .type = F_SECTION, .sub = &section_limits,
+	  .help = "What the CA allows, so that it need not refuse." },
 	{ 0 },
 };
 const struct section section_ca = { "ca", ca_fields };
@@ -123,6 +169,7 @@ const struct section section_ca = { "ca", ca_fields };
 #define AT(m) offsetof(struct settings, m)
 static const struct field http_fields[] = {
 	{ .key = "listen", .type = F_LISTEN, .offset = AT(listen),
+	  .max = CONF_LISTEN_MAX,
 	  .dflt = "[\"0.0.0.0:80\", \"[::]:80\"]",
 	  .help = "Where acmed answers http-01 challenges." },
 	{ .key = "redirect", .type = F_CHOICE, .offset = AT(redirect),
@@ -171,8 +218,8 @@ static const struct field cert_fields[] = {
 		  "the first of names." },
 	{ .key = "names", .type = F_IDENTS, .offset = AT(names),
 	  .help = "Domain names and IP addresses it is valid for." },
-	{ .key = "ca", .type = F_CA, .many = true, .offset = AT(ca),
-	  .help = "CA that issues it." },
+	{ .key = "ca", .type = F_CA_LIST, .offset = AT(cas),
+	  .help = "CA that issues it, or several, the first one first." },
 	{ .key = "challenge", .type = F_CHOICE, .many = true,
 	  .offset = AT(challenge), .choices = challenges,
 	  .help = "How control over the names is shown." },
@@ -186,18 +233,27 @@ static const struct field cert_fields[] = {
 	{ .key = "preferred-chain", .type = F_STR,
 	  .offset = AT(preferred_chain),
 	  .help = "Common name of an issuer in the chain to prefer." },
+	{ .key = "profile", .type = F_PROFILE, .offset = AT(profile),
+	  .not_with = "preferred-profile",
+	  .help = "Profile that the CA must offer." },
+	{ .key = "preferred-profile", .type = F_PROFILE,
+	  .offset = AT(preferred_profile), .not_with = "profile",
+	  .help = "Profile, where the CA offers it." },
 	{ .key = "compat",  .reserved = true },
 	{ .key = "dns",     .reserved = true },
 	{ .key = "install", .reserved = true },
-	{ .key = "profile", .reserved = true },
 	{ .key = "verify",  .reserved = true },
 	{ 0 },
 };
 const struct section section_cert = { "domains", cert_fields };
 
 static const struct field defaults_fields[] = {
-	{ .key = "ca", .type = F_CA, .many = true, .offset = AT(ca),
-	  .dflt = "letsencrypt", .help = "CA that issues." },
+	{ .key = "ca", .type = F_CA_LIST, .offset = AT(cas),
+	  .dflt = "letsencrypt",
+	  .help = "CA that issues, or several, the first one first." },
+	{ .key = "failover-after", .type = F_UINT,
+	  .offset = AT(failover_after), .min = 1, .max = 20, .dflt = "3",
+	  .help = "How often a CA may fail before the next is asked." },
 	{ .key = "challenge", .type = F_CHOICE, .many = true,
 	  .offset = AT(challenge), .choices = challenges, .dflt = "http-01",
 	  .help = "How control over the names is shown." },
@@ -208,10 +264,15 @@ static const struct field defaults_fields[] = {
 	{ .key = "preferred-chain", .type = F_STR,
 	  .offset = AT(preferred_chain),
 	  .help = "Common name of an issuer in the chain to prefer." },
+	{ .key = "profile", .type = F_PROFILE, .offset = AT(profile),
+	  .not_with = "preferred-profile",
+	  .help = "Profile that the CA must offer." },
+	{ .key = "preferred-profile", .type = F_PROFILE,
+	  .offset = AT(preferred_profile), .not_with = "profile",
+	  .help = "Profile, where the CA offers it." },
 	{ .key = "compat",  .reserved = true },
 	{ .key = "dns",     .reserved = true },
 	{ .key = "install", .reserved = true },
-	{ .key = "profile", .reserved = true },
 	{ .key = "verify",  .reserved = true },
 	{ 0 },
 };
@@ -230,6 +291,12 @@ static const struct field top_fields[] = {
 	{ .key = "reload-timeout", .type = F_SPAN,
 	  .offset = AT(defaults.reload_timeout_s), .min = 1, .max = 3600,
 	  .dflt = "60s", .help = "When that command is stopped." },
+	{ .key = "max-hooks", .type = F_UINT, .offset = AT(c.max_hooks),
+	  .min = 1, .max = 64, .dflt = "4",
+	  .help = "How many such commands may run at once." },
+	{ .key = "resolvers", .type = F_RESOLVER, .offset = AT(resolvers),
+	  .max = CONF_RESOLVER_MAX,
+	  .help = "Name servers to ask, instead of the system's." },
 	{ .key = "include", .type = F_INCLUDE,
 	  .help = "Files with more of domains and ca." },
 	{ .key = "state-dir", .type = F_PATH, .offset = AT(c.state_dir),
@@ -255,7 +322,6 @@ static const struct field top_fields[] = {
 	{ .key = "compat",  .reserved = true },
 	{ .key = "dns",     .reserved = true },
 	{ .key = "install", .reserved = true },
-	{ .key = "profile", .reserved = true },
 	{ .key = "verify",  .reserved = true },
 	{ 0 },
 };
@@ -286,12 +352,12 @@ preset_find(const char *name)
 }
 
 const struct preset *
-preset_of(const struct conf_ca *ca)
+preset_at(const char *directory)
 {
 	const struct preset *p;
 
-	for (p = presets; p->name != NULL && ca->directory != NULL; p++)
-		if (strcmp(p->directory, ca->directory) == 0)
+	for (p = presets; p->name != NULL && directory != NULL; p++)
+		if (strcmp(p->directory, directory) == 0)
 			return p;
 	return NULL;
 }
@@ -302,8 +368,8 @@ conf_each_key(void (*fn)(void *arg, const char *section, const char *key,
     void *arg)
 {
 	static const struct section *const all[] = { &section_top, &section_ca,
-		&section_eab, &section_http, &section_control, &section_log,
-		&section_defaults, &section_cert };
+		&section_eab, &section_limits, &section_http, &section_control,
+		&section_log, &section_defaults, &section_cert };
 	const struct field *f;
 	size_t i;
 

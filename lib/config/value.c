@@ -16,7 +16,10 @@
 
 #define WANT_MAX   512
 #define EMAIL_MAX  254
-#define LISTEN_LEN 64
+#define RATE_LEN   8  /* of CONF_RATE_MAX, and a NUL */
+#define HOST_LEN   64 /* of an address in text, and more */
+#define LISTEN_LEN (INET6_ADDRSTRLEN + 8)
+#define DNS_PORT   53
 
 struct where
 where_of(const struct load *ld, const struct node *n)
@@ -87,6 +90,8 @@ want_text(const struct field *f, struct buf *out)
 		[F_AGREE]    = "true",
 		[F_UINT]     = "a number from ",
 		[F_SPAN]     = "a time from ",
+		[F_RATE]     = "a number and a time, like 300/3h, of at most "
+			       "1000000 and 366d, or none",
 		[F_CHOICE]   = "one of ",
 		[F_STR]      = "a text of 1 to 1024 characters",
 		[F_NAME]     = "1 to 64 letters, digits, '.', '_' or '-', "
@@ -95,11 +100,16 @@ want_text(const struct field *f, struct buf *out)
 		[F_URL]      = "a URL that starts with https://",
 		[F_PROXY]    = "a URL that starts with http://, https://, "
 			       "socks5:// or socks5h://, or \"\"",
+		[F_PROFILE]  = "1 to 64 printable characters of ASCII without "
+			       "space, \" and \\",
 		[F_EMAIL]    = "one address in ASCII, like admin@example.org",
 		[F_LISTEN]   = "up to 16 of ADDRESS:PORT, like \"0.0.0.0:80\" "
 			       "or \"[::]:80\"",
+		[F_RESOLVER] = "up to 3 IP addresses, with or without a port, "
+			       "like \"127.0.0.1\" or \"[::1]:53\"",
 		[F_COMMAND]  = "a command: a list of arguments, or a string",
 		[F_CA]       = "the name of a CA",
+		[F_CA_LIST]  = "the name of a CA, or a list of up to 8",
 		[F_IDENTS]   = "a list of domain names and IP addresses",
 		[F_INCLUDE]  = "a file name or a list of them",
 		[F_SECTION]  = "a mapping",
@@ -195,6 +205,41 @@ read_number(
 	return 0;
 }
 
+/* "300/3h" */
+static bool
+is_rate(const char *s, struct conf_rate *rate)
+{
+	const char *slash = strchr(s, '/');
+	size_t len = slash == NULL ? 0 : (size_t)(slash - s);
+	char number[RATE_LEN];
+	int64_t span;
+	uint64_t n;
+
+	if (len == 0 || len >= sizeof(number))
+		return false;
+	memcpy(number, s, len);
+	number[len] = '\0';
+	if (str_u64(number, 1, CONF_RATE_MAX, &n) == -1 ||
+	    str_span(slash + 1, &span) == -1 || span < 1 ||
+	    span > CONF_RATE_SPAN)
+		return false;
+	*rate = (struct conf_rate){ (uint32_t)n, (uint32_t)span };
+	return true;
+}
+
+static int
+read_rate(struct load *ld, const struct field *f, struct conf_rate *rate,
+    const struct node *n)
+{
+	if (n->kind != NODE_SCALAR)
+		return bad_value(ld, f, n);
+	if (strcmp(n->text, "none") == 0)
+		*rate = (struct conf_rate){ 0 };
+	else if (!is_rate(n->text, rate))
+		return bad_value(ld, f, n);
+	return 0;
+}
+
 static int
 read_choice(
     struct load *ld, const struct field *f, void *at, const struct node *n)
@@ -256,6 +301,17 @@ is_path(const struct field *f, const char *s)
 }
 
 static bool
+is_profile(const char *s)
+{
+	const char *c;
+
+	for (c = s; *c != '\0'; c++)
+		if (*c <= ' ' || *c > '~' || *c == '"' || *c == '\\')
+			return false;
+	return c != s && c - s <= CONF_PROFILE_MAX;
+}
+
+static bool
 fits(const struct field *f, const char *s)
 {
 	const char *c;
@@ -273,6 +329,8 @@ fits(const struct field *f, const char *s)
 		return str_is_https_url(s);
 	if (f->type == F_PROXY)
 		return is_proxy(s);
+	if (f->type == F_PROFILE)
+		return is_profile(s);
 	if (f->type == F_EMAIL)
 		return is_email(s);
 	return s[0] != '\0';
@@ -282,36 +340,67 @@ static int
 read_string(struct load *ld, const struct field *f, const char **v,
     const struct node *n)
 {
+	const char **last = f->type == F_STR       ? &ld->last_str
+			    : f->type == F_PROFILE ? &ld->last_profile
+						   : NULL;
+
 	if (n->kind != NODE_SCALAR || n->nothing || !fits(f, n->text))
 		return bad_value(ld, f, n);
 	/* A hundred thousand certificates that say the same share it. */
-	if (f->type != F_STR || ld->last == NULL ||
-	    strcmp(ld->last, n->text) != 0)
-		ld->last = keep(ld, n->text);
-	*v = ld->last;
-	return *v == NULL ? -1 : 0;
+	if (last != NULL && *last != NULL && strcmp(*last, n->text) == 0) {
+		*v = *last;
+		return 0;
+	}
+	if ((*v = keep(ld, n->text)) == NULL)
+		return -1;
+	if (last != NULL)
+		*last = *v;
+	return 0;
 }
 
-/* Numeric, because root binds it and asks no name server. */
+/* The numeric address of len bytes in the form that all write alike. */
 static bool
-is_listen(const char *s)
+canon_host(int family, const char *s, size_t len, char out[INET6_ADDRSTRLEN])
 {
-	char host[LISTEN_LEN], addr[sizeof(struct in6_addr)];
-	const char *colon = strrchr(s, ':');
-	size_t n = colon == NULL ? 0 : (size_t)(colon - s);
-	uint64_t port;
+	char host[HOST_LEN], addr[sizeof(struct in6_addr)];
 
-	if (n == 0 || n >= sizeof(host) ||
-	    str_u64(colon + 1, 1, 65535, &port) == -1)
+	if (len >= sizeof(host))
 		return false;
-	memcpy(host, s, n);
-	host[n] = '\0';
-	if (host[0] != '[')
-		return inet_pton(AF_INET, host, addr) == 1;
-	if (host[n - 1] != ']')
-		return false;
-	host[n - 1] = '\0';
-	return inet_pton(AF_INET6, host + 1, addr) == 1;
+	memcpy(host, s, len);
+	host[len] = '\0';
+	return inet_pton(family, host, addr) == 1 &&
+	       inet_ntop(family, addr, out, INET6_ADDRSTRLEN) != NULL;
+}
+
+/* "ADDRESS:PORT", or just the address when there is a port for it.  Numeric,
+ * because root binds it or asks there, and asks no name server. */
+static bool
+is_address(const char *s, uint64_t port, char out[LISTEN_LEN])
+{
+	char host[INET6_ADDRSTRLEN];
+	const char *colon = strrchr(s, ':');
+	size_t n = strlen(s);
+	int family = AF_INET;
+
+	if (port == 0 || (!canon_host(AF_INET, s, n, host) &&
+			     !canon_host(AF_INET6, s, n, host))) {
+		n = colon == NULL ? 0 : (size_t)(colon - s);
+		if (n == 0 || str_u64(colon + 1, 1, 65535, &port) == -1)
+			return false;
+		if (s[0] == '[') {
+			if (n < 2 || s[n - 1] != ']')
+				return false;
+			family = AF_INET6;
+			s++;
+			n -= 2;
+		}
+		if (!canon_host(family, s, n, host))
+			return false;
+	}
+	(void)snprintf(out, LISTEN_LEN,
+	    strchr(host, ':') != NULL ? "[%s]:%" PRIu64 : "%s:%" PRIu64, host,
+	    port);
+	return true;
 }
 
 static int
@@ -320,14 +409,16 @@ read_listen(struct load *ld, const struct field *f, struct listen *l,
 {
 	const struct node *item = n->kind == NODE_LIST ? n->first : n;
 	const char *v[CONF_LISTEN_MAX + 1] = { NULL };
+	uint64_t port = f->type == F_RESOLVER ? DNS_PORT : 0;
+	char text[LISTEN_LEN];
 	const char **all;
 	uint32_t i = 0;
 
 	for (; item != NULL; item = item->next) {
-		if (item->kind != NODE_SCALAR || i == CONF_LISTEN_MAX ||
-		    !is_listen(item->text))
+		if (item->kind != NODE_SCALAR || i == f->max ||
+		    !is_address(item->text, port, text))
 			return bad_value(ld, f, item);
-		if ((v[i++] = keep(ld, item->text)) == NULL)
+		if ((v[i++] = keep(ld, text)) == NULL)
 			return -1;
 		if (n->kind != NODE_LIST)
 			break;
@@ -389,6 +480,8 @@ read_value(
 	case F_UINT:
 	case F_SPAN:
 		return read_number(ld, f, at, n);
+	case F_RATE:
+		return read_rate(ld, f, at, n);
 	case F_CHOICE:
 		return read_choice(ld, f, at, n);
 	case F_STR:
@@ -396,14 +489,18 @@ read_value(
 	case F_PATH:
 	case F_URL:
 	case F_PROXY:
+	case F_PROFILE:
 	case F_EMAIL:
 		return read_string(ld, f, at, n);
 	case F_LISTEN:
+	case F_RESOLVER:
 		return read_listen(ld, f, at, n);
 	case F_COMMAND:
 		return read_command(ld, f, at, n);
 	case F_CA:
 		return read_ref(ld, f, at, n);
+	case F_CA_LIST:
+		return read_ca_list(ld, f, at, n);
 	case F_IDENTS:
 		return read_idents(ld, f, at, n);
 	case F_INCLUDE:
@@ -447,12 +544,36 @@ unknown_key(struct load *ld, const struct section *sec, const struct node *key)
 		    key->text, buf_str(&all));
 }
 
+/* How often it may be there, and what not beside it. */
+static int
+check_seen(struct load *ld, const struct section *sec, const struct field *f,
+    const struct node *key, uint32_t seen[CONF_FIELDS_MAX])
+{
+	uint32_t *line = &seen[f - sec->fields];
+	uint32_t other = f->not_with == NULL
+			     ? 0
+			     : seen[field_find(sec, f->not_with) - sec->fields];
+
+	if (*line != 0) {
+		diag_error(&ld->diags, where_of(ld, key),
+		    "`%s` is given twice, first in line %" PRIu32, f->key,
+		    *line);
+		return -1;
+	}
+	*line = key->line;
+	if (other == 0)
+		return 0;
+	diag_error(&ld->diags, where_of(ld, key),
+	    "`%s` cannot stand beside `%s`, which is in line %" PRIu32, f->key,
+	    f->not_with, other);
+	return -1;
+}
+
 const struct field *
 read_key(struct load *ld, const struct section *sec, const struct node *key,
     uint32_t seen[CONF_FIELDS_MAX])
 {
 	const struct field *f = field_find(sec, key->text);
-	uint32_t *line;
 
 	if (f == NULL) {
 		unknown_key(ld, sec, key);
@@ -469,15 +590,7 @@ read_key(struct load *ld, const struct section *sec, const struct node *key,
 		    f->key);
 		return NULL;
 	}
-	line = &seen[f - sec->fields];
-	if (*line != 0) {
-		diag_error(&ld->diags, where_of(ld, key),
-		    "`%s` is given twice, first in line %" PRIu32, f->key,
-		    *line);
-		return NULL;
-	}
-	*line = key->line;
-	return f;
+	return check_seen(ld, sec, f, key, seen) == 0 ? f : NULL;
 }
 
 int

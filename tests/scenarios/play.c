@@ -255,7 +255,7 @@ the_session(void)
 {
 	struct engine *en = sim_engine();
 
-	return en->cas[subject()->conf->ca].session;
+	return en->cas[subject()->conf->cas[0]].session;
 }
 
 /* A block of lines until an empty one; the line after the command is pc. */

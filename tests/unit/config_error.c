@@ -10,6 +10,20 @@
 #define LISTEN "up to 16 of ADDRESS:PORT, like \"0.0.0.0:80\" or \"[::]:80\"\n"
 #define EMAIL  "one address in ASCII, like admin@example.org\n"
 #define NAMES  "a list of domain names and IP addresses\n"
+#define RATE                                                        \
+	"a number and a time, like 300/3h, of at most 1000000 and " \
+	"366d, or none\n"
+#define TOP_KEYS                                                           \
+	"email, agree-tos, reload, reload-timeout, max-hooks, resolvers, " \
+	"include, state-dir, user, keeper-user, http, control, log, "      \
+	"defaults, ca, domains\n"
+#define CAS "the name of a CA, or a list of up to 8\n"
+#define RESOLVERS                                             \
+	"up to 3 IP addresses, with or without a port, like " \
+	"\"127.0.0.1\" or \"[::1]:53\"\n"
+#define PROFILE                                                        \
+	"1 to 64 printable characters of ASCII without space, \" and " \
+	"\\\n"
 #define WILD                                                                 \
 	"a wildcard needs challenge dns-01, which is not supported in this " \
 	"version\n"
@@ -70,8 +84,7 @@ static const struct bad key[] = {
 	{ SOME "log: {zzz: info}\n",
 	  "m:3:7: unknown key `zzz`, expected one of level, format\n" },
 	{ SOME "<<: {a: b}\n", "m:3:1: unknown key `<<`, expected one of "
-	  "email, agree-tos, reload, reload-timeout, include, state-dir, "
-	  "user, keeper-user, http, control, log, defaults, ca, domains\n" },
+	  TOP_KEYS },
 	{ SOME "agree-tos: true\n",
 	  "m:3:1: `agree-tos` is given twice, first in line 1\n" },
 	{ SOME "log: {level: info, format: text, level: warn}\n",
@@ -88,17 +101,14 @@ static const struct bad reserved[] = {
 	  "m:3:23: `dns-01`" UNSUPPORTED },
 	{ SOME "defaults: {challenge: [tls-alpn-01]}\n",
 	  "m:3:24: `tls-alpn-01`" UNSUPPORTED },
-	{ SOME "defaults: {ca: [letsencrypt, zerossl]}\n",
-	  "m:3:16: `ca`: a list of more than one" UNSUPPORTED },
 	{ SOME "defaults: {key: [ec256, rsa2048]}\n",
 	  "m:3:17: `key`: a list of more than one" UNSUPPORTED },
-	{ HEAD "domains:\n- names: a.example\n  profile: x\n  verify: [x]\n"
+	{ HEAD "domains:\n- names: a.example\n  verify: [x]\n"
 	  "  install: []\n  dns: x\n  compat: x\n",
-	  "m:4:3: `profile`" UNSUPPORTED
-	  "m:5:3: `verify`" UNSUPPORTED
-	  "m:6:3: `install`" UNSUPPORTED
-	  "m:7:3: `dns`" UNSUPPORTED
-	  "m:8:3: `compat`" UNSUPPORTED },
+	  "m:4:3: `verify`" UNSUPPORTED
+	  "m:5:3: `install`" UNSUPPORTED
+	  "m:6:3: `dns`" UNSUPPORTED
+	  "m:7:3: `compat`" UNSUPPORTED },
 };
 
 static const struct bad value[] = {
@@ -229,6 +239,138 @@ static const struct bad ca[] = {
 	  "{kid: ..., hmac-file: ...}}}`\n" },
 };
 
+/* The CAs of a certificate, in order. */
+static const struct bad ca_list[] = {
+	{ SOME "defaults: {ca: []}\n",
+	  "m:3:16: `ca`: found an empty list, expected " CAS },
+	{ SOME "defaults: {ca: {a: b}}\n",
+	  "m:3:16: `ca`: found a mapping, expected " CAS },
+	{ SOME "defaults: {ca: [letsencrypt, [zerossl]]}\n",
+	  "m:3:30: `ca`: found a list, expected " CAS },
+	{ SOME "defaults: {ca: [letsencrypt, a/b]}\n",
+	  "m:3:30: `ca`: found `a/b`, expected " CAS },
+	{ SOME "defaults: {ca: [letsencrypt, zerosll]}\n",
+	  "m:3:30: unknown CA `zerosll`, did you mean `zerossl`?\n" },
+	{ SOME "defaults: {ca: [letsencrypt, zerossl, letsencrypt]}\n",
+	  "m:3:39: `ca`: `letsencrypt` is there twice\n" },
+	{ SOME "ca: {a: {directory: \"https://x\"}, b: {directory: "
+	  "\"https://x\"}}\ndefaults:\n  ca: [letsencrypt, zerossl, google, "
+	  "actalis, letsencrypt-staging,\n  google-staging, a, b,\n  a]\n",
+	  "m:7:3: `ca`: more than 8 CAs\n" },
+	{ HEAD "domains:\n- {names: a.example, ca: [letsencrypt, nope]}\n",
+	  "m:3:40: unknown CA `nope`, define it in `ca`\n" },
+	/* The second is used, too. */
+	{ SOME "defaults: {ca: [letsencrypt, zerossl]}\n",
+	  "m:3:30: CA `zerossl` wants external account binding: get a key "
+	  "identifier and an HMAC key from it, and add `ca: {zerossl: {eab: "
+	  "{kid: ..., hmac-file: ...}}}`\n" },
+	{ SOME "defaults: {failover-after: 0}\n", "m:3:28: `failover-after`: "
+	  "found `0`, expected a number from 1 to 20\n" },
+	{ SOME "defaults: {failover-after: 21}\n", "m:3:28: `failover-after`: "
+	  "found `21`, expected a number from 1 to 20\n" },
+	{ HEAD "domains:\n- {names: a.example, failover-after: 3}\n",
+	  "m:3:22: unknown key `failover-after`, expected one of name, names, "
+	  "ca, challenge, key, reload, reload-timeout, preferred-chain, "
+	  "profile, preferred-profile\n" },
+};
+
+static const struct bad staging[] = {
+	{ SOME "ca:\n  letsencrypt: {staging: letsencrypt}\n",
+	  "m:4:26: `staging`: found `letsencrypt`, expected another CA than "
+	  "that itself\n" },
+	{ SOME "ca:\n  letsencrypt: {staging: letsencrypt-stagin}\n",
+	  "m:4:26: unknown CA `letsencrypt-stagin`, did you mean "
+	  "`letsencrypt-staging`?\n" },
+	{ SOME "ca:\n  letsencrypt: {rehearse: false, staging: nope}\n",
+	  "m:4:43: unknown CA `nope`, define it in `ca`\n" },
+	{ SOME "ca:\n  letsencrypt: {staging: [a]}\n", "m:4:26: `staging`: "
+	  "found a list, expected the name of a CA\n" },
+	{ SOME "ca:\n  letsencrypt: {rehearse: maybe}\n", "m:4:27: "
+	  "`rehearse`: found `maybe`, expected true or false\n" },
+	/* Who names it wants it. */
+	{ SOME "ca:\n  letsencrypt: {staging: google-staging}\n",
+	  "m:4:3: CA `google-staging` wants external account binding: get a "
+	  "key identifier and an HMAC key from it, and add `ca: "
+	  "{google-staging: {eab: {kid: ..., hmac-file: ...}}}`\n" },
+};
+
+static const struct bad rate[] = {
+#define LIMIT(rate) SOME "ca: {letsencrypt: {limits: {per-names: " rate "}}}\n"
+#define NO_RATE(rate) \
+	{ LIMIT(rate), \
+	  "m:3:40: `per-names`: found `" rate "`, expected " RATE }
+	NO_RATE("5"),
+	NO_RATE("/1h"),
+	NO_RATE("5/"),
+	NO_RATE("0/1h"),
+	NO_RATE("5/0"),
+	NO_RATE("5/1y"),
+	NO_RATE("-5/1h"),
+	NO_RATE("5/-1h"),
+	NO_RATE("1000001/1h"),
+	NO_RATE("00000005/1h"),
+	NO_RATE("5/367d"),
+	NO_RATE("5/1h/1h"),
+	NO_RATE("None"),
+#undef NO_RATE
+	{ LIMIT("[5]"),
+	  "m:3:40: `per-names`: found a list, expected " RATE },
+	{ LIMIT("~"), "m:3:40: `per-names`: found nothing, expected " RATE },
+#undef LIMIT
+	{ SOME "ca: {letsencrypt: {max-requests: 20}}\n",
+	  "m:3:34: `max-requests`: found `20`, expected " RATE },
+	{ SOME "ca: {letsencrypt: {limits: none}}\n",
+	  "m:3:28: `limits`: found `none`, expected a mapping\n" },
+	{ SOME "ca: {letsencrypt: {limits: {per-name: 5/7d}}}\n",
+	  "m:3:29: unknown key `per-name`, did you mean `per-names`?\n" },
+	{ SOME "ca: {letsencrypt: {limits: {renewals-exempt: 5}}}\n",
+	  "m:3:46: `renewals-exempt`: found `5`, expected true or false\n" },
+};
+
+static const struct bad profile[] = {
+	{ SOME "defaults: {profile: a b}\n",
+	  "m:3:21: `profile`: found `a b`, expected " PROFILE },
+	{ SOME "defaults: {profile: \"\"}\n",
+	  "m:3:21: `profile`: found ``, expected " PROFILE },
+	{ SOME "defaults: {profile: j\xc3\xb6rg}\n",
+	  "m:3:21: `profile`: found `j\xc3\xb6rg`, expected " PROFILE },
+	{ SOME "defaults: {preferred-profile: a\\b}\n",
+	  "m:3:31: `preferred-profile`: found `a\\b`, expected " PROFILE },
+	{ SOME "defaults: {profile: a12345678901234567890123456789012345678901"
+	  "23456789012345678901234}\n",
+	  "m:3:21: `profile`: found `a12345678901234567890123456789012345678901"
+	  "23456789012345678901234`, expected " PROFILE },
+	{ SOME "defaults: {profile: a, preferred-profile: b}\n",
+	  "m:3:24: `preferred-profile` cannot stand beside `profile`, which is "
+	  "in line 3\n" },
+	{ HEAD "domains:\n- names: a.example\n  preferred-profile: b\n"
+	  "  profile: a\n", "m:5:3: `profile` cannot stand beside "
+	  "`preferred-profile`, which is in line 4\n" },
+	{ SOME "profile: a\n", "m:3:1: unknown key `profile`, expected one of "
+	  TOP_KEYS },
+};
+
+static const struct bad resolvers[] = {
+	{ SOME "resolvers: []\n",
+	  "m:3:12: `resolvers`: found an empty list, expected " RESOLVERS },
+	{ SOME "resolvers: localhost\n",
+	  "m:3:12: `resolvers`: found `localhost`, expected " RESOLVERS },
+	{ SOME "resolvers: [127.0.0.1, \"localhost:53\"]\n",
+	  "m:3:24: `resolvers`: found `localhost:53`, expected " RESOLVERS },
+	{ SOME "resolvers: \"127.0.0.1:65536\"\n",
+	  "m:3:12: `resolvers`: found `127.0.0.1:65536`, expected " RESOLVERS },
+	{ SOME "resolvers: \"[::1]\"\n",
+	  "m:3:12: `resolvers`: found `[::1]`, expected " RESOLVERS },
+	{ SOME "resolvers: \"[127.0.0.1]:53\"\n",
+	  "m:3:12: `resolvers`: found `[127.0.0.1]:53`, expected " RESOLVERS },
+	{ SOME "resolvers: [1.1.1.1, 1.1.1.2, 1.1.1.3, 1.1.1.4]\n",
+	  "m:3:40: `resolvers`: found `1.1.1.4`, expected " RESOLVERS },
+	{ SOME "max-hooks: 0\n", "m:3:12: `max-hooks`: found `0`, expected a "
+	  "number from 1 to 64\n" },
+	{ SOME "max-hooks: 65\n", "m:3:12: `max-hooks`: found `65`, expected "
+	  "a number from 1 to 64\n" },
+};
+
 static const struct bad command[] = {
 	{ SOME "reload: \"\"\n", "m:3:9: `reload`: the command is empty\n" },
 	{ SOME "reload: []\n", "m:3:9: `reload`: the command is empty\n" },
@@ -309,11 +451,12 @@ static const struct bad names[] = {
 	  "certificate: remove one of them\n"
 	  "m:3:45: `*.a.example`: " WILD },
 	{ HEAD "domains: [192.0.2.1]\n", "m:2:11: CA `letsencrypt` issues "
-	  "certificates for IP addresses only with profile shortlived, which"
-	  UNSUPPORTED },
-	{ HEAD "domains:\n- {name: x, names: [a.example, \"2001:db8::1\"]}\n",
+	  "certificates for IP addresses only with `profile: shortlived`, "
+	  "found none\n" },
+	{ HEAD "domains:\n- {name: x, names: [a.example, \"2001:db8::1\"], "
+	  "profile: classic}\n",
 	  "m:3:32: CA `letsencrypt` issues certificates for IP addresses "
-	  "only with profile shortlived, which" UNSUPPORTED },
+	  "only with `profile: shortlived`, found `classic`\n" },
 	{ HEAD "defaults: {ca: zerossl}\nca:\n  zerossl: {eab: {kid: x, "
 	  "hmac-file: /x}}\ndomains: [192.0.2.1]\n", "m:5:11: CA `zerossl` "
 	  "issues no certificates for IP addresses\n" },
@@ -336,6 +479,11 @@ TABLE_TEST(value)
 TABLE_TEST(listen)
 TABLE_TEST(email)
 TABLE_TEST(ca)
+TABLE_TEST(ca_list)
+TABLE_TEST(staging)
+TABLE_TEST(rate)
+TABLE_TEST(profile)
+TABLE_TEST(resolvers)
 TABLE_TEST(command)
 TABLE_TEST(domains)
 TABLE_TEST(names)
@@ -421,6 +569,32 @@ test_limits(void **state)
 	expect_errors(buf_str(&b), NULL, "m:65538:1: too long\n");
 }
 
+/* The default is one of 4096, and three of twenty are enough for the others. */
+static void
+test_too_many_ca_lists(void **state)
+{
+	AUTO(buf_done) struct buf b = BUF_INIT(1u << 20);
+	int i, x, y, z, n = 0;
+
+	(void)state;
+	buf_puts(&b, HEAD "ca:\n");
+	for (i = 0; i < 20; i++)
+		buf_printf(&b, "  c%d: {directory: \"https://x\"}\n", i);
+	buf_puts(&b, "domains:\n");
+	for (i = 0; n < 4097; i++) {
+		x = i / 400;
+		y = i / 20 % 20;
+		z = i % 20;
+		if (x == y || y == z || x == z)
+			continue;
+		buf_printf(&b, "- {ca: [c%d, c%d, c%d], names: n%d.example}\n",
+		    x, y, z, n++);
+	}
+	expect_errors(buf_str(&b), NULL,
+	    "m:4119:8: more than 4096 different lists of CAs\n"
+	    "m:4120:8: more than 4096 different lists of CAs\n");
+}
+
 static void
 test_too_many_certs(void **state)
 {
@@ -501,12 +675,18 @@ main(void)
 		cmocka_unit_test(test_listen),
 		cmocka_unit_test(test_email),
 		cmocka_unit_test(test_ca),
+		cmocka_unit_test(test_ca_list),
+		cmocka_unit_test(test_staging),
+		cmocka_unit_test(test_rate),
+		cmocka_unit_test(test_profile),
+		cmocka_unit_test(test_resolvers),
 		cmocka_unit_test(test_command),
 		cmocka_unit_test(test_domains),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_all_at_once),
 		cmocka_unit_test(test_included),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_too_many_ca_lists),
 		cmocka_unit_test(test_too_many_certs),
 		cmocka_unit_test(test_many_errors),
 		cmocka_unit_test(test_damaged_bundle),

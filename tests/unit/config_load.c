@@ -3,7 +3,27 @@
  * writing it down again. */
 #include "config_support.h"
 
-#define LE "https://acme-v02.api.letsencrypt.org/directory"
+#define LE      "https://acme-v02.api.letsencrypt.org/directory"
+#define STAGING "https://acme-staging-v02.api.letsencrypt.org/directory"
+#define HOUR    3600
+#define DAY     86400
+
+static void
+expect_rate(struct conf_rate r, uint32_t n, uint32_t per_s)
+{
+	assert_int_equal(r.n, n);
+	assert_int_equal(r.per_s, per_s);
+}
+
+static void
+expect_no_limits(const struct conf_ca *ca)
+{
+	size_t i;
+
+	for (i = 0; i < LIMIT__COUNT; i++)
+		expect_rate(ca->limits[i], 0, 0);
+	assert_false(ca->renewals_exempt);
+}
 
 /* The five lines of design.md. */
 static void
@@ -35,7 +55,12 @@ test_five_lines(void **state)
 	assert_int_equal(c->log.level, LOG_L_INFO);
 	assert_int_equal(c->log.format, LOG_F_TEXT);
 
-	assert_int_equal(c->n_cas, 1);
+	assert_null(c->resolvers);
+	assert_int_equal(c->n_resolvers, 0);
+	assert_int_equal(c->max_hooks, 4);
+	assert_int_equal(c->failover_after, 3);
+
+	assert_int_equal(c->n_cas, 2);
 	assert_string_equal(c->cas[0].name, "letsencrypt");
 	assert_string_equal(c->cas[0].directory, LE);
 	assert_string_equal(c->cas[0].email, "admin@example.org");
@@ -47,6 +72,14 @@ test_five_lines(void **state)
 	assert_int_equal(c->cas[0].max_orders, 8);
 	assert_false(c->cas[0].http1);
 	assert_true(c->cas[0].used);
+	assert_int_equal(c->cas[0].staging, 1);
+	assert_true(c->cas[0].rehearse);
+	expect_rate(c->cas[0].requests, 20, 1);
+	assert_string_equal(c->cas[1].name, "letsencrypt-staging");
+	assert_string_equal(c->cas[1].directory, STAGING);
+	assert_string_equal(c->cas[1].email, "admin@example.org");
+	assert_int_equal(c->cas[1].staging, CONF_NONE);
+	assert_true(c->cas[1].used);
 
 	assert_int_equal(c->n_commands, 1);
 	assert_string_equal(c->commands[0].argv[0], "systemctl");
@@ -61,7 +94,10 @@ test_five_lines(void **state)
 	assert_string_equal(c->certs[0].idents[0], "example.org");
 	assert_null(c->certs[0].preferred_chain);
 	assert_int_equal(c->certs[0].line, 5);
-	assert_int_equal(c->certs[0].ca, 0);
+	assert_int_equal(c->certs[0].n_cas, 1);
+	assert_int_equal(c->certs[0].cas[0], 0);
+	assert_null(c->certs[0].profile);
+	assert_false(c->certs[0].profile_required);
 	assert_int_equal(c->certs[0].reload, 0);
 	assert_int_equal(c->certs[0].key, CONF_EC256);
 	/* Called after the first as written; sorted all the same. */
@@ -134,14 +170,14 @@ test_whole(void **state)
 	assert_false(c->cas[2].used);
 
 	assert_int_equal(c->n_certs, 5);
-	assert_int_equal(t[0].ca, 1);
+	assert_int_equal(t[0].cas[0], 1);
 	assert_int_equal(t[0].key, CONF_RSA2048);
 	assert_string_equal(t[0].preferred_chain, "null");
 	assert_int_equal(t[1].n_idents, 3);
 	assert_string_equal(t[1].idents[0], "2001:db8::1");
 	assert_string_equal(t[1].idents[1], "a.example");
 	assert_string_equal(t[1].idents[2], "z.example");
-	assert_int_equal(t[1].ca, 0);
+	assert_int_equal(t[1].cas[0], 0);
 	assert_int_equal(t[1].key, CONF_RSA4096);
 	assert_string_equal(t[1].preferred_chain, "ISRG Root X1");
 	assert_string_equal(t[4].name, "2001-db8--2");
@@ -165,6 +201,179 @@ test_whole(void **state)
 	assert_string_equal(c->state_dir, "/a b/c");
 	assert_int_equal(c->control.others, CONF_OTHERS_REFUSE);
 	assert_int_equal(c->log.format, LOG_F_JSON);
+	conf_free(c);
+}
+
+/* Test CAs, limits and lists, of which few are the default. */
+static const char many_cas[] =
+    HEAD "resolvers: [127.0.0.1, \"0:0::1\", \"[2001:DB8::1]:5353\"]\n"
+	 "max-hooks: 64\n"
+	 "defaults: {ca: [mine, letsencrypt], failover-after: 20,\n"
+	 "  preferred-profile: tlsserver}\n"
+	 "ca:\n"
+	 "  mine: {directory: \"https://ca.internal/d\", staging: test,\n"
+	 "    max-requests: 5/90s, limits: {new-orders: 1000000/366d,\n"
+	 "      per-names: 1/1s, renewals-exempt: true}}\n"
+	 "  test: {directory: \"https://test.internal/d\", staging: idle}\n"
+	 "  idle: {directory: \"https://idle.example/\"}\n"
+	 "  letsencrypt: {proxy: \"http://p:1\", ca-file: /r, http1: true,\n"
+	 "    email: le@example.org, account-key: ec384,\n"
+	 "    limits: {new-orders: none, failures: 4/2h}}\n"
+	 "  quiet: {directory: \"" LE "\", rehearse: false,\n"
+	 "    max-requests: none}\n"
+	 "  google: {eab: {kid: g, hmac-file: /g}}\n"
+	 "domains:\n"
+	 "- a.example\n"
+	 "- {names: b.example, ca: [quiet, google, mine], profile: \"!~\"}\n"
+	 "- {names: c.example, ca: [mine, letsencrypt]}\n"
+	 "- {names: 192.0.2.1, ca: letsencrypt, profile: shortlived}\n"
+	 "- {names: 192.0.2.2, ca: quiet, preferred-profile: shortlived}\n";
+
+static void
+test_cas(void **state)
+{
+	struct conf *c = load_good(many_cas);
+	const struct conf_ca *mine = &c->cas[0], *le = &c->cas[3];
+	const struct conf_ca *staging = &c->cas[6];
+
+	(void)state;
+	assert_int_equal(c->n_cas, 7);
+	assert_int_equal(mine->staging, 1);
+	expect_rate(mine->requests, 5, 90);
+	expect_rate(mine->limits[LIMIT_NEW_ORDERS], 1000000, 366 * DAY);
+	expect_rate(mine->limits[LIMIT_PER_DOMAIN], 0, 0);
+	expect_rate(mine->limits[LIMIT_PER_NAMES], 1, 1);
+	expect_rate(mine->limits[LIMIT_FAILURES], 0, 0);
+	assert_true(mine->renewals_exempt);
+	/* A test CA is used; its own test CA is not. */
+	assert_true(c->cas[1].used);
+	assert_int_equal(c->cas[1].staging, 2);
+	expect_rate(c->cas[1].requests, 0, 0);
+	expect_no_limits(&c->cas[1]);
+	assert_false(c->cas[2].used);
+	assert_int_equal(c->cas[2].staging, CONF_NONE);
+	/* What a preset has, but for what is said otherwise. */
+	expect_rate(le->limits[LIMIT_NEW_ORDERS], 0, 0);
+	expect_rate(le->limits[LIMIT_PER_DOMAIN], 50, 7 * DAY);
+	expect_rate(le->limits[LIMIT_PER_NAMES], 5, 7 * DAY);
+	expect_rate(le->limits[LIMIT_FAILURES], 4, 2 * HOUR);
+	assert_true(le->renewals_exempt);
+	expect_rate(le->requests, 20, 1);
+	assert_int_equal(le->staging, 6);
+	/* It is known by its URL, whatever it is called. */
+	expect_rate(c->cas[4].limits[LIMIT_NEW_ORDERS], 300, 3 * HOUR);
+	expect_rate(c->cas[4].limits[LIMIT_FAILURES], 5, HOUR);
+	expect_rate(c->cas[4].requests, 0, 0);
+	assert_int_equal(c->cas[4].staging, CONF_NONE);
+	assert_false(c->cas[4].rehearse);
+	/* Nobody has an account binding for Google's test CA. */
+	assert_int_equal(c->cas[5].staging, CONF_NONE);
+	expect_no_limits(&c->cas[5]);
+	/* Reached as its CA is. */
+	assert_string_equal(staging->name, "letsencrypt-staging");
+	assert_string_equal(staging->directory, STAGING);
+	assert_string_equal(staging->proxy, "http://p:1");
+	assert_string_equal(staging->ca_file, "/r");
+	assert_string_equal(staging->email, "le@example.org");
+	assert_int_equal(staging->account_key, CONF_EC384);
+	assert_true(staging->http1);
+	assert_true(staging->used);
+	expect_rate(staging->limits[LIMIT_NEW_ORDERS], 1500, 3 * HOUR);
+	expect_rate(staging->limits[LIMIT_PER_DOMAIN], 30000, 7 * DAY);
+	expect_rate(staging->limits[LIMIT_PER_NAMES], 30000, 7 * DAY);
+	expect_rate(staging->limits[LIMIT_FAILURES], 200, HOUR);
+	expect_rate(staging->requests, 20, 1);
+	conf_free(c);
+}
+
+static void
+test_lists_and_profiles(void **state)
+{
+	struct conf *c = load_good(many_cas);
+	const struct conf_cert *t = c->certs;
+
+	(void)state;
+	assert_int_equal(c->n_resolvers, 3);
+	assert_string_equal(c->resolvers[0], "127.0.0.1:53");
+	assert_string_equal(c->resolvers[1], "[::1]:53");
+	assert_string_equal(c->resolvers[2], "[2001:db8::1]:5353");
+	assert_int_equal(c->max_hooks, 64);
+	assert_int_equal(c->failover_after, 20);
+
+	assert_int_equal(t[0].n_cas, 2);
+	assert_int_equal(t[0].cas[0], 0);
+	assert_int_equal(t[0].cas[1], 3);
+	assert_string_equal(t[0].profile, "tlsserver");
+	assert_false(t[0].profile_required);
+	assert_int_equal(t[1].n_cas, 3);
+	assert_int_equal(t[1].cas[0], 4);
+	assert_int_equal(t[1].cas[1], 5);
+	assert_int_equal(t[1].cas[2], 0);
+	assert_string_equal(t[1].profile, "!~");
+	assert_true(t[1].profile_required);
+	/* The same list is kept once. */
+	assert_ptr_equal(t[2].cas, t[0].cas);
+	assert_int_equal(t[3].n_cas, 1);
+	assert_true(t[3].profile_required);
+	assert_string_equal(t[4].profile, "shortlived");
+	assert_false(t[4].profile_required);
+	conf_free(c);
+
+	c = load_good(HEAD "defaults: {profile: x}\ndomains:\n- a.example\n"
+			   "- {names: b.example, preferred-profile: y}\n");
+	assert_string_equal(c->certs[0].profile, "x");
+	assert_true(c->certs[0].profile_required);
+	assert_string_equal(c->certs[1].profile, "y");
+	assert_false(c->certs[1].profile_required);
+	conf_free(c);
+}
+
+/* Which test CA a preset has, that its account needs and that it is no loop. */
+static void
+test_staging(void **state)
+{
+	struct conf *c =
+	    load_good(HEAD "defaults: {ca: google}\nca:\n"
+			   "  google-staging: {eab: {kid: t, hmac-file: /t}}\n"
+			   "  google: {eab: {kid: g, hmac-file: /g}}\n"
+			   "domains: [a.example]\n");
+
+	(void)state;
+	assert_int_equal(c->n_cas, 2);
+	assert_int_equal(c->cas[1].staging, 0);
+	assert_true(c->cas[0].used);
+	conf_free(c);
+	/* It is there, but without what it wants. */
+	c = load_good(HEAD "defaults: {ca: google}\nca:\n"
+			   "  google-staging: {}\n"
+			   "  google: {eab: {kid: g, hmac-file: /g}}\n"
+			   "domains: [a.example]\n");
+	assert_int_equal(c->cas[1].staging, CONF_NONE);
+	assert_false(c->cas[0].used);
+	conf_free(c);
+	/* A preset by its name, of a CA of one's own. */
+	c = load_good(HEAD "ca: {mine: {directory: \"https://x\", "
+			   "staging: letsencrypt-staging}}\n"
+			   "domains: [{names: a.example, ca: mine}]\n");
+	assert_int_equal(c->n_cas, 2);
+	assert_int_equal(c->cas[0].staging, 1);
+	assert_string_equal(c->cas[1].directory, STAGING);
+	assert_true(c->cas[1].used);
+	conf_free(c);
+	/* What is called so and is not that has nothing of the preset. */
+	c = load_good(HEAD "ca: {letsencrypt: {directory: \"https://x\"}}\n"
+			   "domains: [a.example]\n");
+	assert_int_equal(c->n_cas, 1);
+	assert_int_equal(c->cas[0].staging, CONF_NONE);
+	expect_no_limits(&c->cas[0]);
+	expect_rate(c->cas[0].requests, 0, 0);
+	conf_free(c);
+	/* Its own test CA by another name is none. */
+	c = load_good(HEAD "defaults: {ca: letsencrypt-staging}\n"
+			   "ca: {letsencrypt-staging: {directory: \"" LE
+			   "\"}}\ndomains: [a.example]\n");
+	assert_int_equal(c->n_cas, 1);
+	assert_int_equal(c->cas[0].staging, CONF_NONE);
 	conf_free(c);
 }
 
@@ -207,6 +416,11 @@ expect_same_cas(const struct conf *a, const struct conf *b)
 		assert_int_equal(x->max_orders, y->max_orders);
 		assert_int_equal(x->http1, y->http1);
 		assert_int_equal(x->used, y->used);
+		assert_int_equal(x->staging, y->staging);
+		assert_int_equal(x->rehearse, y->rehearse);
+		assert_int_equal(x->renewals_exempt, y->renewals_exempt);
+		assert_memory_equal(x->limits, y->limits, sizeof(x->limits));
+		expect_rate(x->requests, y->requests.n, y->requests.per_s);
 	}
 }
 
@@ -223,7 +437,10 @@ expect_same_certs(const struct conf *a, const struct conf *b)
 		assert_int_equal(x->n_idents, y->n_idents);
 		expect_same_list(x->idents, y->idents, x->n_idents);
 		expect_same(x->preferred_chain, y->preferred_chain);
-		assert_int_equal(x->ca, y->ca);
+		expect_same(x->profile, y->profile);
+		assert_int_equal(x->profile_required, y->profile_required);
+		assert_int_equal(x->n_cas, y->n_cas);
+		assert_memory_equal(x->cas, y->cas, x->n_cas * sizeof(*x->cas));
 		assert_int_equal(x->reload, y->reload);
 		assert_int_equal(x->key, y->key);
 	}
@@ -255,6 +472,10 @@ expect_round_trip(const char *text)
 	expect_same(a->state_dir, b->state_dir);
 	expect_same(a->user, b->user);
 	expect_same(a->keeper_user, b->keeper_user);
+	assert_int_equal(a->n_resolvers, b->n_resolvers);
+	expect_same_list(a->resolvers, b->resolvers, a->n_resolvers);
+	assert_int_equal(a->max_hooks, b->max_hooks);
+	assert_int_equal(a->failover_after, b->failover_after);
 	assert_int_equal(a->http.n_listen, b->http.n_listen);
 	expect_same_list(a->http.listen, b->http.listen, a->http.n_listen + 1);
 	assert_int_equal(a->http.redirect, b->http.redirect);
@@ -277,6 +498,16 @@ test_round_trip(void **state)
 	(void)state;
 	expect_round_trip(HEAD "domains: [a.example]\n");
 	expect_round_trip(whole);
+	expect_round_trip(many_cas);
+	expect_round_trip(HEAD "ca: {letsencrypt: {rehearse: false}}\n"
+			       "domains: [a.example]\n");
+	expect_round_trip(HEAD "ca: {letsencrypt: {limits: {new-orders: none,"
+			       " renewals-exempt: false}, max-requests: none}}"
+			       "\ndomains: [a.example]\n");
+	/* A CA that nobody uses, whose test CA is there for another. */
+	expect_round_trip(HEAD "ca:\n  letsencrypt: {}\n  mine: {directory: "
+			       "\"" LE "\", proxy: \"\"}\n"
+			       "domains: [{names: a.example, ca: mine}]\n");
 	expect_round_trip(HEAD "domains: [[b.example, a.example]]\n"
 			       "http: {redirect-status: 302}\n"
 			       "reload: [x, \"\", \"~\", \"-\", \"\\\\\", "
@@ -295,6 +526,7 @@ test_print(void **state)
 	conf_print(c, &b);
 	assert_string_equal(buf_str(&b),
 	    "agree-tos: true\n"
+	    "max-hooks: 4\n"
 	    "state-dir: /var/lib/acmed\n"
 	    "user: acmed\n"
 	    "keeper-user: acmed-keeper\n"
@@ -310,12 +542,36 @@ test_print(void **state)
 	    "log:\n"
 	    "  level: info\n"
 	    "  format: text\n"
+	    "defaults:\n"
+	    "  failover-after: 3\n"
 	    "ca:\n"
 	    "  letsencrypt:\n"
 	    "    directory: \"" LE "\"\n"
 	    "    account-key: ec256\n"
 	    "    max-orders: 8\n"
 	    "    http1: false\n"
+	    "    staging: letsencrypt-staging\n"
+	    "    rehearse: true\n"
+	    "    max-requests: 20/1s\n"
+	    "    limits:\n"
+	    "      new-orders: 300/3h\n"
+	    "      per-domain: 50/7d\n"
+	    "      per-names: 5/7d\n"
+	    "      failures: 5/1h\n"
+	    "      renewals-exempt: true\n"
+	    "  letsencrypt-staging:\n"
+	    "    directory: \"" STAGING "\"\n"
+	    "    account-key: ec256\n"
+	    "    max-orders: 8\n"
+	    "    http1: false\n"
+	    "    rehearse: true\n"
+	    "    max-requests: 20/1s\n"
+	    "    limits:\n"
+	    "      new-orders: 1500/3h\n"
+	    "      per-domain: 30000/7d\n"
+	    "      per-names: 30000/7d\n"
+	    "      failures: 200/1h\n"
+	    "      renewals-exempt: true\n"
 	    "domains:\n"
 	    "  - name: b.example\n"
 	    "    names: [b.example]\n"
@@ -342,7 +598,7 @@ test_include(void **state)
 	assert_non_null(c);
 	assert_string_equal(c->file, "m");
 	assert_int_equal(c->n_certs, 1);
-	assert_string_equal(c->cas[c->certs[0].ca].directory, "https://x");
+	assert_string_equal(c->cas[c->certs[0].cas[0]].directory, "https://x");
 	conf_free(c);
 	conf_report_done(&r);
 	/* Nothing but a comment is an included file, too. */
@@ -447,6 +703,7 @@ test_many(void **state)
 	assert_int_equal(c->n_commands, 1);
 	for (i = 0; i < n; i++) {
 		assert_ptr_equal(c->certs[i].idents[0], c->certs[i].name);
+		assert_ptr_equal(c->certs[i].cas, c->certs[0].cas);
 		assert_ptr_equal(c->certs[i].idents, &c->certs[i].name);
 		(void)snprintf(name, sizeof(name), "name-%u.example", i);
 		assert_int_equal(conf_find_cert(c, name), i);
@@ -454,7 +711,7 @@ test_many(void **state)
 	o = c->owner;
 	used = pool_used(o->pool) + n * sizeof(*c->certs) +
 	       o->names.cap * sizeof(*o->names.slots);
-	assert_in_range(used, 1, 10u << 20);
+	assert_in_range(used, 1, 11u << 20);
 	conf_free(c);
 }
 
@@ -471,6 +728,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_five_lines),
 		cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_cas),
+		cmocka_unit_test(test_lists_and_profiles),
+		cmocka_unit_test(test_staging),
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_print),
 		cmocka_unit_test(test_include),

@@ -133,8 +133,8 @@ static void
 test_choices_and_reserved(void **state)
 {
 	static const struct section *const all[] = { &section_top, &section_ca,
-		&section_eab, &section_http, &section_control, &section_log,
-		&section_defaults, &section_cert };
+		&section_eab, &section_limits, &section_http, &section_control,
+		&section_log, &section_defaults, &section_cert };
 	AUTO(buf_done) struct buf manual = BUF_INIT(1u << 20);
 	AUTO(free) char *reserved = NULL;
 	const struct field *f;
@@ -237,7 +237,7 @@ test_example_whole(void **state)
 	c = load_good(text.data);
 	assert_int_equal(c->n_certs, 3);
 	assert_string_equal(c->certs[2].name, "mail");
-	assert_int_equal(c->n_cas, 3);
+	assert_int_equal(c->n_cas, 5);
 	assert_string_equal(c->control.group, "adm");
 	conf_free(c);
 }

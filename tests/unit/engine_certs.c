@@ -23,6 +23,7 @@ static const char *const other[] = { "a.example" };
 static const struct conf_ca cas[] = { { .name = "one",
 					  .directory = "https://one/dir" },
 	{ .name = "two", .directory = "https://two/dir" } };
+static const uint32_t first[] = { 0 }, second[] = { 1 };
 static struct conf_cert confs[] = {
 	{ .name = "a", .idents = idents, .n_idents = 2 }
 };
@@ -107,7 +108,8 @@ setup(void **state)
 	log_init("test", (enum log_level)0, LOG_F_TEXT);
 	clock_fake(T0);
 	n_puts = n_answered = n_drops = 0;
-	confs[0].ca = 0;
+	confs[0].cas = first;
+	confs[0].n_cas = 1;
 	confs[0].key = CONF_EC256;
 	confs[0].idents = idents;
 	confs[0].n_idents = 2;
@@ -234,9 +236,9 @@ wants_differ(void **state)
 
 	(void)state;
 	assert_true(was == cert_wants(&conf, &confs[0]));
-	confs[0].ca = 1;
+	confs[0].cas = second;
 	assert_true(was != cert_wants(&conf, &confs[0]));
-	confs[0].ca = 0;
+	confs[0].cas = first;
 	confs[0].key = CONF_RSA2048;
 	assert_true(was != cert_wants(&conf, &confs[0]));
 	confs[0].key = CONF_EC256;

@@ -113,7 +113,7 @@ make_config(struct fix *f)
 		abort();
 	}
 	conf_report_done(&report);
-	f->ca = conf->certs[0].ca;
+	f->ca = conf->certs[0].cas[0];
 	assert_string_equal(conf->cas[f->ca].name, "internal");
 	f->config = fs_memfd("config", bundle.data, bundle.len, &e);
 	assert_int_not_equal(f->config, -1);

@@ -783,7 +783,7 @@ options(void **state)
 	run_and_see(wrong, 2, "usage: acmed");
 	run_and_see(extra, 2, "usage: acmed");
 	(void)snprintf(
-	    want, sizeof(want), "%s: ok (1 certificate, 1 CA)\n", conf_path);
+	    want, sizeof(want), "%s: ok (1 certificate, 2 CAs)\n", conf_path);
 	run_and_see(check, 0, want);
 	run_and_see(print, 0, "names: [example.org]\n");
 	run_and_see(none, 1, "/nonexistent");
