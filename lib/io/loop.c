@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The event loop on libevent's epoll backend.  It owns the base and the
- * registrations, and never the descriptors, nor what the callbacks do.
+ * registrations, and never the descriptors that it is given, nor what the
+ * callbacks do.
  */
 #include "lib/io/loop.h"
 
@@ -11,6 +12,8 @@
 #include <event2/event_struct.h>
 #include <stdlib.h>
 #include <sys/time.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 struct loop {
 	struct event_base *base;
@@ -38,6 +41,13 @@ struct loop_signal {
 	struct event ev;
 	loop_signal_fn *fn;
 	void *arg;
+};
+
+struct loop_jump {
+	struct event ev;
+	loop_fn *fn;
+	void *arg;
+	int fd;
 };
 
 /* Every call's failure is returned; nothing may go past the log. */
@@ -296,4 +306,67 @@ loop_signal_free(struct loop_signal *s)
 		return;
 	(void)event_del(&s->ev);
 	free(s);
+}
+
+static int
+arm_jump(int fd)
+{
+	/* Due at the end of time; only what cancels it is of interest. */
+	const struct itimerspec never = {
+		.it_value.tv_sec =
+		    (time_t)(INT64_MAX >> (64 - 8 * sizeof(time_t)))
+	};
+	int r = timerfd_settime(
+	    fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL);
+
+	/* ECANCELED: armed, and the clock was set once more meanwhile. */
+	return r == -1 && errno != ECANCELED ? -1 : 0;
+}
+
+static void
+on_jump(evutil_socket_t fd, short what, void *arg)
+{
+	const struct loop_jump *j = arg;
+	uint64_t n;
+
+	(void)what;
+	if (read(fd, &n, sizeof(n)) != -1 || errno != ECANCELED)
+		return;
+	/* Before fn looks at the clock, so that no change falls between. */
+	(void)arm_jump(fd);
+	j->fn(j->arg);
+}
+
+struct loop_jump *
+loop_jump_new(struct loop *l, loop_fn *fn, void *arg, struct err *e)
+{
+	struct loop_jump *j = calloc(1, sizeof(*j));
+
+	if (j == NULL) {
+		(void)err_nomem(e, "clock's handle");
+		return NULL;
+	}
+	j->fn = fn;
+	j->arg = arg;
+	j->fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+	(void)event_assign(
+	    &j->ev, l->base, j->fd, EV_READ | EV_PERSIST, on_jump, j);
+	if (j->fd == -1 || arm_jump(j->fd) == -1 ||
+	    event_add(&j->ev, NULL) == -1) {
+		(void)err_set(e, ERR_SYS, errno, "watch the clock");
+		loop_jump_free(j);
+		return NULL;
+	}
+	return j;
+}
+
+void
+loop_jump_free(struct loop_jump *j)
+{
+	if (j == NULL)
+		return;
+	(void)event_del(&j->ev);
+	if (j->fd != -1)
+		(void)close(j->fd);
+	free(j);
 }

@@ -18,6 +18,7 @@ struct loop;
 struct loop_timer;
 struct loop_fd;
 struct loop_signal;
+struct loop_jump;
 
 typedef void loop_fn(void *arg);
 typedef void loop_fd_fn(void *arg, int fd, unsigned what);
@@ -51,6 +52,18 @@ void loop_fd_free(struct loop_fd *); /* NULL is fine; does not close */
 struct loop_signal *loop_signal_new(
     struct loop *, int signo, loop_signal_fn *, void *arg, struct err *);
 void loop_signal_free(struct loop_signal *);
+
+/*
+ * Run fn whenever the wall clock is set: by a person, by a first step of NTP,
+ * and when the machine resumes from suspend.  Timers here follow
+ * CLOCK_MONOTONIC, which stands still in suspend and knows nothing of the
+ * rest; so whoever waits for an instant looks again then, with clock_now(),
+ * and with clock_mono_ms() (CLOCK_BOOTTIME) for how long it took.  Several
+ * changes may be told as one.
+ */
+struct loop_jump *loop_jump_new(
+    struct loop *, loop_fn *, void *arg, struct err *);
+void loop_jump_free(struct loop_jump *); /* NULL is fine */
 
 /* The foreign base, for other files of this folder only. */
 struct event_base *loop_base(struct loop *);

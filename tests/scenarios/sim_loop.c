@@ -16,11 +16,18 @@ struct loop_timer {
 };
 TAILQ_HEAD(timers, loop_timer);
 
-struct loop {
-	struct timers timers;
+struct loop_jump {
+	LIST_ENTRY(loop_jump) link;
+	struct loop_timer *timer;
 };
 
-static struct loop the_loop = { TAILQ_HEAD_INITIALIZER(the_loop.timers) };
+struct loop {
+	struct timers timers;
+	LIST_HEAD(, loop_jump) jumps;
+};
+
+static struct loop the_loop = { .timers =
+				    TAILQ_HEAD_INITIALIZER(the_loop.timers) };
 static int64_t now_ms;
 static uint64_t turns;
 
@@ -48,7 +55,11 @@ sim_turns(void)
 void
 sim_wall(int64_t now_s)
 {
+	struct loop_jump *j;
+
 	clock_fake(now_s);
+	LIST_FOREACH (j, &the_loop.jumps, link)
+		loop_timer_set(j->timer, 0);
 }
 
 void
@@ -177,6 +188,30 @@ loop_timer_free(struct loop_timer *t)
 		return;
 	loop_timer_stop(t);
 	free(t);
+}
+
+struct loop_jump *
+loop_jump_new(struct loop *l, loop_fn *fn, void *arg, struct err *e)
+{
+	struct loop_jump *j = calloc(1, sizeof(*j));
+
+	if (j == NULL || (j->timer = loop_timer_new(l, fn, arg, e)) == NULL) {
+		free(j);
+		(void)err_nomem(e, "clock's handle");
+		return NULL;
+	}
+	LIST_INSERT_HEAD(&the_loop.jumps, j, link);
+	return j;
+}
+
+void
+loop_jump_free(struct loop_jump *j)
+{
+	if (j == NULL)
+		return;
+	LIST_REMOVE(j, link);
+	loop_timer_free(j->timer);
+	free(j);
 }
 
 /* Of descriptors and signals the engine's core knows nothing. */

@@ -427,6 +427,12 @@ on_timer(void *arg)
 	CHECK(raise(SIGUSR1) == 0);
 }
 
+static void
+on_clock(void *arg)
+{
+	loop_stop(arg);
+}
+
 /* What the daemons live on: a loop, sealed memfds, signals, much memory. */
 static void
 daily_work(const struct confine_done *done)
@@ -436,6 +442,7 @@ daily_work(const struct confine_done *done)
 	struct loop *l = loop_new(&e);
 	struct loop_timer *t;
 	struct loop_signal *s;
+	struct loop_jump *j;
 	char *big;
 	int fd;
 
@@ -443,6 +450,7 @@ daily_work(const struct confine_done *done)
 	CHECK(l != NULL);
 	CHECK((t = loop_timer_new(l, on_timer, l, &e)) != NULL);
 	CHECK((s = loop_signal_new(l, SIGUSR1, on_signal, l, &e)) != NULL);
+	CHECK((j = loop_jump_new(l, on_clock, l, &e)) != NULL);
 	loop_timer_set(t, 1);
 	CHECK(loop_run(l, &e) == 0);
 	CHECK((fd = fs_memfd("chain", "pem", 3, &e)) != -1);
@@ -459,6 +467,7 @@ daily_work(const struct confine_done *done)
 	CHECK(big != NULL && big[12345] == 1);
 	free(big);
 	CHECK(getentropy(&set, sizeof(set)) == 0);
+	loop_jump_free(j);
 	loop_signal_free(s);
 	loop_timer_free(t);
 	loop_free(l);

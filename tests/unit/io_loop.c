@@ -11,6 +11,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/timex.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +24,7 @@ struct fix {
 	struct loop_timer *t1, *t2, *limit;
 	struct loop_fd *f1, *f2;
 	struct loop_signal *sig;
+	struct loop_jump *jump;
 	int pipe1[2], pipe2[2];
 	unsigned ran, got;
 	char order[16];
@@ -71,6 +74,7 @@ teardown(void **state)
 	loop_fd_free(f->f1);
 	loop_fd_free(f->f2);
 	loop_signal_free(f->sig);
+	loop_jump_free(f->jump);
 	loop_free(f->loop);
 	(void)close(f->pipe1[0]);
 	(void)close(f->pipe1[1]);
@@ -331,6 +335,100 @@ test_signal_frees_itself(void **state)
 	assert_string_equal(f->order, "s");
 }
 
+/* The least change that is one: a nanosecond.  false: we may not. */
+static bool
+set_clock(bool back)
+{
+	struct timex t = { .modes = ADJ_SETOFFSET | ADJ_NANO };
+
+	t.time.tv_sec = back ? -1 : 0;
+	t.time.tv_usec = back ? 999999999 : 1;
+	if (adjtimex(&t) != -1)
+		return true;
+	assert_true(errno == EPERM || errno == ENOSYS);
+	return false;
+}
+
+static void
+jumped(void *arg)
+{
+	struct fix *f = arg;
+
+	note(f, 'j');
+	loop_stop(f->loop);
+}
+
+static void
+test_jump(void **state)
+{
+	struct fix *f = *state;
+
+	f->jump = loop_jump_new(f->loop, jumped, f, NULL);
+	assert_non_null(f->jump);
+	f->t2 = loop_timer_new(f->loop, note_2_stop, f, NULL);
+	loop_timer_set(f->t2, 0);
+	assert_int_equal(loop_run(f->loop, NULL), 0);
+	assert_string_equal(f->order, "2");
+	if (!set_clock(false)) {
+		print_message("the clock cannot be set here\n");
+		skip();
+	}
+	assert_int_equal(loop_run(f->loop, NULL), 0);
+	assert_string_equal(f->order, "2j");
+	/* It goes on, and stays quiet in between. */
+	loop_timer_set(f->t2, 0);
+	assert_int_equal(loop_run(f->loop, NULL), 0);
+	assert_true(set_clock(true));
+	assert_int_equal(loop_run(f->loop, NULL), 0);
+	assert_string_equal(f->order, "2j2j");
+}
+
+static void
+free_jump(void *arg)
+{
+	struct fix *f = arg;
+
+	loop_jump_free(f->jump);
+	f->jump = NULL;
+	jumped(f);
+}
+
+static void
+test_jump_frees_itself(void **state)
+{
+	struct fix *f = *state;
+
+	f->jump = loop_jump_new(f->loop, free_jump, f, NULL);
+	assert_non_null(f->jump);
+	if (!set_clock(false)) {
+		print_message("the clock cannot be set here\n");
+		skip();
+	}
+	assert_int_equal(loop_run(f->loop, NULL), 0);
+	assert_true(set_clock(true));
+	f->t2 = loop_timer_new(f->loop, note_2_stop, f, NULL);
+	loop_timer_set(f->t2, 0);
+	assert_int_equal(loop_run(f->loop, NULL), 0);
+	assert_string_equal(f->order, "j2");
+}
+
+static void
+test_jump_without_descriptors(void **state)
+{
+	struct fix *f = *state;
+	struct rlimit was, none;
+	struct err e;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	none = (struct rlimit){ 0, was.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	f->jump = loop_jump_new(f->loop, jumped, f, &e);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_null(f->jump);
+	assert_int_equal(e.kind, ERR_SYS);
+	assert_int_equal(e.num, EMFILE);
+}
+
 static void
 test_stop_before_run(void **state)
 {
@@ -394,6 +492,7 @@ test_null_is_fine(void **state)
 	loop_timer_free(NULL);
 	loop_fd_free(NULL);
 	loop_signal_free(NULL);
+	loop_jump_free(NULL);
 	loop_free(NULL);
 }
 
@@ -412,6 +511,9 @@ main(void)
 		T(test_fd_frees_itself_and_another),
 		T(test_fd_that_cannot_be_watched),
 		T(test_signal_frees_itself),
+		T(test_jump),
+		T(test_jump_frees_itself),
+		T(test_jump_without_descriptors),
 		T(test_stop_before_run),
 		T(test_nothing_to_wait_for),
 		T(test_stop_keeps_what_is_due),
