@@ -212,7 +212,7 @@ static int
 add_ref(struct load *ld, const struct field *f, struct kept *c,
     const struct node *n)
 {
-	uint32_t i, ref;
+	uint32_t i, ref = CONF_NONE;
 
 	if (c->n == CONF_CA_LIST_MAX) {
 		diag_error(&ld->diags, where_of(ld, n),
@@ -352,16 +352,16 @@ staging_of(struct load *ld, uint32_t i)
 void
 settle_staging(struct load *ld)
 {
-	uint32_t i, n = ld->n_cas, test;
-	bool named[CONF_CAS_MAX];
+	bool named[CONF_CAS_MAX] = { false };
+	uint32_t i, test;
 
 	/* Nobody rehearses a rehearsal: the test CA of a test CA is idle. */
-	for (i = 0; i < n; i++)
+	for (i = 0; i < ld->n_cas; i++)
 		named[i] = ld->cas[i].used;
 	for (i = 0; i < ld->n_cas; i++) {
 		test = staging_of(ld, i);
 		ld->cas[i].staging = test;
-		if (test != CONF_NONE && i < n && named[i])
+		if (test != CONF_NONE && named[i])
 			ld->cas[test].used = true;
 	}
 }

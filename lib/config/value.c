@@ -336,26 +336,28 @@ fits(const struct field *f, const char *s)
 	return s[0] != '\0';
 }
 
+/* A hundred thousand certificates that say the same share it. */
+static const char *
+share(struct load *ld, const char **last, const char *s)
+{
+	if (*last == NULL || strcmp(*last, s) != 0)
+		*last = keep(ld, s);
+	return *last;
+}
+
 static int
 read_string(struct load *ld, const struct field *f, const char **v,
     const struct node *n)
 {
-	const char **last = f->type == F_STR       ? &ld->last_str
-			    : f->type == F_PROFILE ? &ld->last_profile
-						   : NULL;
-
 	if (n->kind != NODE_SCALAR || n->nothing || !fits(f, n->text))
 		return bad_value(ld, f, n);
-	/* A hundred thousand certificates that say the same share it. */
-	if (last != NULL && *last != NULL && strcmp(*last, n->text) == 0) {
-		*v = *last;
-		return 0;
-	}
-	if ((*v = keep(ld, n->text)) == NULL)
-		return -1;
-	if (last != NULL)
-		*last = *v;
-	return 0;
+	if (f->type == F_STR)
+		*v = share(ld, &ld->last_str, n->text);
+	else if (f->type == F_PROFILE)
+		*v = share(ld, &ld->last_profile, n->text);
+	else
+		*v = keep(ld, n->text);
+	return *v == NULL ? -1 : 0;
 }
 
 /* The numeric address of len bytes in the form that all write alike. */
