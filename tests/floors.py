@@ -19,6 +19,7 @@ FLOOR = {
 OWNER = {
     "curl/": "lib/io", "event2/": "lib/io", "event.h": "lib/io",
     "jansson.h": "lib/io", "seccomp.h": "lib/io", "libpsl.h": "lib/io",
+    "ares.h": "lib/io",
     "yaml.h": "lib/config",
     "mbedtls/": "lib/crypto", "psa/": "lib/crypto",
 }
@@ -27,10 +28,10 @@ OWNER = {
 # filter; the keeper has no network and keeps no state but keys.
 BARRED = {
     "daemon/supervisor": ("lib/io/http", "lib/io/json", "lib/io/uhttp",
-                          "lib/io/confine", "lib/io/psl", "lib/crypto/", "lib/acme/",
+                          "lib/io/confine", "lib/io/psl", "lib/io/dns", "lib/crypto/", "lib/acme/",
                           "lib/store/"),
     "daemon/keeper": ("lib/io/http", "lib/io/uhttp", "lib/io/json",
-                      "lib/io/psl", "lib/store/"),
+                      "lib/io/psl", "lib/io/dns", "lib/store/"),
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)', re.M)
 

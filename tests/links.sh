@@ -52,8 +52,8 @@ exec_calls="$exec_calls|posix_spawnp?|system|popen"
 net_calls='socket|connect|bind|listen|accept4?|getaddrinfo|sendto|recvfrom'
 
 # Root parses nothing that came from a network.
-no_libs acmed 'curl|jansson|mbed|ssl|crypto|gnutls|psl'
-no_calls acmed 'evhttp_.*|curl_.*|json_.*|getaddrinfo'
+no_libs acmed 'curl|cares|jansson|mbed|ssl|crypto|gnutls|psl'
+no_calls acmed 'evhttp_.*|curl_.*|ares_.*|json_.*|getaddrinfo'
 
 # What faces the network runs no program.
 no_calls acmed-engine "$exec_calls"
@@ -61,7 +61,7 @@ objdump -p "$dir/acmed-engine" | grep -q 'NEEDED *libcurl' ||
 	violation "acmed-engine has no libcurl: is this the right program?"
 
 # What holds the keys reaches nobody.
-no_libs acmed-keeper 'curl|jansson|ssl|gnutls|psl'
+no_libs acmed-keeper 'curl|cares|jansson|ssl|gnutls|psl'
 no_calls acmed-keeper "$exec_calls|$net_calls"
 
 # The client knows neither keys nor configuration.

@@ -6,7 +6,7 @@ CACHE=${ACMED_CACHE:-/var/cache/acmed-tests}
 
 BUILD_PACKAGES='gcc libc6-dev cmake ninja-build pkg-config libmbedtls-dev
 	libcurl4-openssl-dev libevent-dev libjansson-dev libyaml-dev
-	libseccomp-dev libpsl-dev'
+	libseccomp-dev libpsl-dev libc-ares-dev'
 DEMO_PACKAGES='pebble nginx-light openssl curl python3 ca-certificates'
 TEST_PACKAGES='clang clang-format clang-tidy libclang-rt-dev llvm cppcheck
 	libcmocka-dev python3-pytest debootstrap mandoc util-linux procps

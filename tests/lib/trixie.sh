@@ -15,7 +15,7 @@ cache=${ACMED_CACHE:-/var/cache/acmed-tests}
 root=$cache/trixie
 packages=gcc,g++,make,libc6-dev,cmake,ninja-build,pkg-config,libmbedtls-dev
 packages=$packages,libcurl4-openssl-dev,libevent-dev,libjansson-dev
-packages=$packages,libyaml-dev,libseccomp-dev,libpsl-dev
+packages=$packages,libyaml-dev,libseccomp-dev,libpsl-dev,libc-ares-dev
 packages=$packages,libcmocka-dev,python3,openssl,ca-certificates
 
 skip()

@@ -1237,6 +1237,7 @@ reset(void)
 	play.certs = BUF_INIT(1 << 20);
 	play.log = BUF_INIT(256 << 20);
 	sim_http_reset();
+	sim_dns_reset();
 	sim_keys_reset();
 	sim_root_reset();
 	sim_time_reset();

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A world for the engine in which nothing waits: lib/io/loop.h on virtual
- * time, lib/io/http.h whose requests lie here until somebody plays the CA, a
- * keeper without secrets and a root without files.  Only the store is real.
+ * time, lib/io/http.h whose requests lie here until somebody plays the CA,
+ * lib/io/dns.h by a table, a keeper without secrets and a root without files.
+ * Only the store is real.
  */
 #pragma once
 
@@ -13,6 +14,7 @@
 
 #include "daemon/engine/engine.h"
 #include "lib/base/buf.h"
+#include "lib/io/dns.h"
 
 #define SIM_START INT64_C(1796083200) /* 2026-12-01 */
 
@@ -63,6 +65,24 @@ void sim_reply(struct http_call *, int status, const char *body, size_t);
 void sim_lose(struct http_call *, const char *why); /* no reply */
 const char *sim_account(void); /* URL that the CA gave last */
 void sim_http_reset(void);
+
+/* sim_dns.c: name servers */
+#define SIM_CAA     8
+#define SIM_ISSUERS 4
+
+struct sim_caa {
+	char at[STR_IDENT_MAX]; /* also for what is below it; "": not used */
+	char issuers[SIM_ISSUERS][64];
+	size_t n;
+	bool unknown_critical;
+	char error[128]; /* instead of an answer; "": none */
+};
+extern struct sim_dns {
+	struct sim_caa caa[SIM_CAA];
+	uint32_t delay_ms; /* until each answer */
+	unsigned asked;    /* look-ups so far */
+} sim_dns;
+void sim_dns_reset(void); /* nobody has any CAA records */
 
 /* sim_keys.c: the keeper */
 #define SIM_KEYS 12
