@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/base/cleanup.h"
 #include "lib/base/clock.h"
 #include "lib/base/str.h"
 
@@ -25,6 +26,22 @@ struct line {
 	char data[PIPE_BUF];
 };
 
+/*
+ * Lines that were written lately.  A line that comes again after EQUALS others
+ * is a new one.
+ */
+#define EQUALS     64
+#define EQUAL_TEXT 64
+
+static struct equal {
+	uint64_t hash;
+	int64_t since_ms, last_ms; /* the first and the last of n */
+	uint32_t n;                /* written since then; 0: not in use */
+	uint32_t left_out;
+	enum log_level level;
+	char msg[EQUAL_TEXT]; /* the beginning */
+} equals[EQUALS];
+
 static struct {
 	const char *part;
 	enum log_level level;
@@ -34,17 +51,6 @@ static struct {
 	void *tap_arg;
 	enum log_level tap_level;
 } logger = { .part = "acmed", .level = LOG_L_INFO };
-
-void
-log_init(const char *part, enum log_level level, enum log_format format)
-{
-	logger.part = part;
-	logger.level = level;
-	logger.format = format;
-	logger.journal =
-	    getenv("JOURNAL_STREAM") != NULL ||
-	    (getenv("INVOCATION_ID") != NULL && !isatty(STDERR_FILENO));
-}
 
 bool
 log_wants(enum log_level level)
@@ -226,13 +232,121 @@ to_stderr(enum log_level level, const char *msg, const struct kv *kvs)
 		continue;
 }
 
+static uint64_t
+mix(uint64_t h, const void *data, size_t len)
+{
+	return h * UINT64_C(1099511628211) ^ str_hash(data, len);
+}
+
+static uint64_t
+mix_str(uint64_t h, const char *s)
+{
+	return mix(h, s, strlen(s));
+}
+
+static uint64_t
+hash_line(enum log_level level, const char *msg, const struct kv *kv)
+{
+	uint64_t h = mix_str((uint64_t)level, msg);
+
+	for (; kv->key != NULL; kv++) {
+		h = mix_str(h, kv->key);
+		if (kv->is_num)
+			h = mix(h, &kv->num, sizeof(kv->num));
+		else
+			h = mix_str(h, kv->str == NULL ? "" : kv->str);
+	}
+	return h;
+}
+
+static void
+tell_left_out(struct equal *q)
+{
+	const struct kv kvs[] = { KV("of", q->msg), KN("lines", q->left_out),
+		{ 0 } };
+
+	if (q->left_out == 0)
+		return;
+	q->left_out = 0;
+	to_stderr(q->level, "equal lines left out", kvs);
+}
+
+static void
+tell_all(void)
+{
+	struct equal *q;
+
+	for (q = equals; q < equals + NELEM(equals); q++)
+		tell_left_out(q);
+}
+
+/* The row of that line, or the one that is longest out of use, emptied. */
+static struct equal *
+find_equal(uint64_t hash, enum log_level level, const char *msg)
+{
+	struct equal *q, *oldest = equals;
+
+	for (q = equals; q < equals + NELEM(equals); q++) {
+		/* Whoever makes hashes meet can hide no other kind of line. */
+		if (q->n > 0 && q->hash == hash && q->level == level &&
+		    strncmp(q->msg, msg, sizeof(q->msg) - 1) == 0)
+			return q;
+		if (q->last_ms < oldest->last_ms)
+			oldest = q;
+	}
+	tell_left_out(oldest);
+	*oldest = (struct equal){ .hash = hash, .level = level };
+	(void)snprintf(oldest->msg, sizeof(oldest->msg), "%s", msg);
+	return oldest;
+}
+
+/* Has there been enough of this line?  It is counted. */
+static bool
+is_enough(enum log_level level, const char *msg, const struct kv *kvs)
+{
+	int64_t now = clock_mono_ms();
+	struct equal *q;
+
+	if (level >= LOG_L_DEBUG)
+		return false;
+	q = find_equal(hash_line(level, msg, kvs), level, msg);
+	if (now - q->since_ms >= LOG_EQUAL_S * INT64_C(1000)) {
+		tell_left_out(q);
+		q->n = 0;
+	}
+	if (q->n == 0)
+		q->since_ms = now;
+	q->last_ms = now;
+	if (q->n >= LOG_EQUAL_MAX) {
+		q->left_out++;
+		return true;
+	}
+	q->n++;
+	return false;
+}
+
+void
+log_init(const char *part, enum log_level level, enum log_format format)
+{
+	tell_all();
+	memset(equals, 0, sizeof(equals));
+	logger.part = part;
+	logger.level = level;
+	logger.format = format;
+	logger.journal =
+	    getenv("JOURNAL_STREAM") != NULL ||
+	    (getenv("INVOCATION_ID") != NULL && !isatty(STDERR_FILENO));
+}
+
 void
 log_write(enum log_level level, const char *msg, const struct kv *kvs)
 {
 	int saved = errno;
 
-	if (level <= logger.level)
+	if (level <= logger.level && !is_enough(level, msg, kvs)) {
+		tell_all();
 		to_stderr(level, msg, kvs);
+	}
 	/* A tap that logs must not meet itself. */
 	if (logger.tap != NULL && level <= logger.tap_level &&
 	    !logger.tapping) {

@@ -6,11 +6,21 @@
  *
  *   log_info("certificate issued", KV("cert", name), KN("orders", n));
  *   level=info time=... part=engine msg="certificate issued" cert=www orders=3
+ *
+ * Of lines that are equal but for their time, LOG_EQUAL_MAX are written within
+ * LOG_EQUAL_S; lines at level debug all are.  How many were left out is said
+ * before the next line that is written, and when that time is over:
+ *
+ *   level=error time=... part=engine msg="equal lines left out" of="..."
+ * lines=7
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#define LOG_EQUAL_MAX 10
+#define LOG_EQUAL_S   60
 
 enum log_level {
 	LOG_L_ERR = 3,
@@ -42,7 +52,8 @@ bool log_wants(enum log_level);
 void log_write(enum log_level, const char *msg, const struct kv *);
 
 /* Besides stderr, hand the parts of each line of up to that level to fn, which
- * may be finer than what stderr gets (for the events stream). */
+ * may be finer than what stderr gets (for the events stream).  It sees those
+ * that were left out, too. */
 typedef void log_tap_fn(
     void *arg, enum log_level, const char *msg, const struct kv *);
 void log_tap(log_tap_fn *, void *arg, enum log_level);

@@ -31,6 +31,9 @@ setup(void **state)
 	/* Packets: one read gives exactly what one write gave. */
 	if (pipe2(pipes, O_DIRECT | O_NONBLOCK | O_CLOEXEC) == -1)
 		return -1;
+	/* for 256 of them */
+	if (fcntl(pipes[1], F_SETPIPE_SZ, 1 << 20) == -1)
+		return -1;
 	real_stderr = dup(STDERR_FILENO);
 	return dup2(pipes[1], STDERR_FILENO) == -1 ? -1 : 0;
 }
@@ -254,6 +257,165 @@ tap_sees_the_parts(void **state)
 	assert_int_equal(tapped.calls, 2);
 }
 
+static void
+count_tap(
+    void *arg, enum log_level level, const char *msg, const struct kv *kvs)
+{
+	(void)arg;
+	(void)level;
+	(void)msg;
+	(void)kvs;
+	tapped.calls++;
+}
+
+static void
+spam(unsigned times)
+{
+	for (; times > 0; times--)
+		log_error("cannot", KV("cert", "www"), KN("n", 3));
+}
+
+/* How many lines there are to read that hold text. */
+static unsigned
+count(const char *text)
+{
+	unsigned n = 0;
+
+	while (*got() != '\0')
+		n += strstr(line, text) != NULL;
+	return n;
+}
+
+#define LEFT_OUT(level, of, n)                                   \
+	"level=" level " time=2026-11-23T15:04:05Z part=engine " \
+	"msg=\"equal lines left out\" of=" of " lines=" n "\n"
+
+static void
+equal_lines_are_left_out(void **state)
+{
+	(void)state;
+	spam(1000);
+	assert_int_equal(count("msg=\"cannot\" cert=www n=3"), LOG_EQUAL_MAX);
+	/* The next line that is written says so, once. */
+	log_info("other");
+	assert_string_equal(got(), LEFT_OUT("error", "cannot", "990"));
+	assert_non_null(strstr(got(), "msg=\"other\""));
+	log_info("another");
+	assert_non_null(strstr(got(), "msg=\"another\""));
+	assert_string_equal(got(), "");
+	/* It goes on being held back. */
+	spam(2);
+	assert_string_equal(got(), "");
+	log_info("third");
+	assert_string_equal(got(), LEFT_OUT("error", "cannot", "2"));
+	assert_int_equal(count(""), 1);
+}
+
+static void
+time_gives_room_again(void **state)
+{
+	unsigned i, written = 0;
+
+	(void)state;
+	spam(LOG_EQUAL_MAX);
+	assert_int_equal(count("cannot"), LOG_EQUAL_MAX);
+	clock_fake_advance_ms(LOG_EQUAL_S * 1000 - 1);
+	spam(1);
+	assert_string_equal(got(), "");
+	clock_fake_advance_ms(1);
+	spam(LOG_EQUAL_MAX + 5);
+	assert_non_null(strstr(got(), "of=cannot lines=1\n"));
+	assert_int_equal(count("msg=\"cannot\""), LOG_EQUAL_MAX);
+	/* Each second for an hour: ten a minute, and how many there were. */
+	for (i = 0; i < 3600; i++) {
+		clock_fake_advance_ms(1000);
+		spam(1);
+		written += count("");
+	}
+	assert_in_range(
+	    written, 59 * (LOG_EQUAL_MAX + 1), 61 * (LOG_EQUAL_MAX + 1));
+}
+
+/* Whatever differs, be it a number or the level, is another line. */
+static void
+other_lines_are_not_held_back(void **state)
+{
+	int64_t i;
+
+	(void)state;
+	spam(LOG_EQUAL_MAX + 1);
+	assert_int_equal(count("cannot"), LOG_EQUAL_MAX);
+	for (i = 0; i < 200; i++)
+		log_error("cannot", KV("cert", "www"), KN("n", 1000 + i));
+	assert_int_equal(count("n=1"), 200);
+	log_warn("cannot", KV("cert", "www"), KN("n", 3));
+	log_error("cannot", KV("cert", "ww"), KN("n", 3));
+	log_error("cannot", KV("cer", "twww"), KN("n", 3));
+	log_error("cannot", KV("cert", "www"), KV("n", "3"));
+	log_error("cannot", KV("cert", "www"));
+	log_error("canno", KV("cert", "www"), KN("n", 3));
+	assert_int_equal(count("canno"), 6);
+}
+
+/* Two that take turns hold each other back no less. */
+static void
+lines_in_turn(void **state)
+{
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < 100; i++) {
+		log_error("a", KV("v", NULL));
+		log_error("b");
+	}
+	assert_int_equal(count(""), 2 * LOG_EQUAL_MAX);
+	log_init("keeper", LOG_L_INFO, LOG_F_TEXT);
+	assert_int_equal(count("part=engine msg=\"equal lines left out\""), 2);
+	log_error("b");
+	assert_int_equal(count("msg=\"b\""), 1);
+}
+
+/* The table is full of newer lines: its row is lost, and its count is not. */
+static void
+many_lines_between(void **state)
+{
+	int64_t i;
+
+	(void)state;
+	spam(LOG_EQUAL_MAX + 7);
+	for (i = 0; i < 100; i++) {
+		clock_fake_advance_ms(1);
+		log_info("filler", KN("i", i));
+	}
+	assert_int_equal(count("lines="), 1);
+	spam(1);
+	assert_int_equal(count("msg=\"cannot\""), 1);
+}
+
+static void
+debug_and_the_tap_get_all(void **state)
+{
+	int i;
+
+	(void)state;
+	tapped.calls = 0;
+	log_init("engine", LOG_L_DEBUG, LOG_F_TEXT);
+	for (i = 0; i < 30; i++)
+		log_debug("same");
+	assert_int_equal(count("same"), 30);
+	log_tap(count_tap, NULL, LOG_L_INFO);
+	spam(30);
+	assert_int_equal(tapped.calls, 30);
+	assert_int_equal(count("cannot"), LOG_EQUAL_MAX);
+	/* What nobody writes is not counted. */
+	log_tap(NULL, NULL, LOG_L_ERR);
+	log_init("engine", LOG_L_ERR, LOG_F_TEXT);
+	for (i = 0; i < 30; i++)
+		log_info("unwanted");
+	log_error("wanted");
+	assert_int_equal(count(""), 1 + 1);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -268,6 +430,12 @@ main(void)
 		T(errno_survives),
 		T(long_lines_are_cut),
 		T(tap_sees_the_parts),
+		T(equal_lines_are_left_out),
+		T(time_gives_room_again),
+		T(other_lines_are_not_held_back),
+		T(lines_in_turn),
+		T(many_lines_between),
+		T(debug_and_the_tap_get_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
