@@ -3,6 +3,7 @@
 
 #include "daemon/engine/upstairs.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,7 @@ struct up_op {
 		upstairs_installed *installed;
 		upstairs_hooked *hooked;
 		upstairs_reloaded *reloaded;
+		upstairs_forgot *forgot;
 	} done;
 	void *arg;
 };
@@ -40,6 +42,7 @@ static const struct chan_rule rules[IPC__COUNT] = {
 	[IPC_INSTALLED] = { "installed", sizeof(struct ipc_installed), 0, 0, on_answer },
 	[IPC_HOOKED]    = { "hooked", sizeof(struct ipc_hooked), 0, 0, on_answer },
 	[IPC_RELOADED]  = { "reloaded", sizeof(struct ipc_reloaded), 0, 0, on_answer },
+	[IPC_FORGOT]    = { "forgot", sizeof(struct ipc_forgot), 0, 0, on_answer },
 };
 /* clang-format on */
 
@@ -246,6 +249,54 @@ upstairs_reload(
 		return NULL;
 	op->done.reloaded = done;
 	if (chan_send(u->chan, IPC_RELOAD, id, &b, sizeof(b), NULL, 0, -1, e) ==
+	    -1) {
+		up_cancel(op);
+		return NULL;
+	}
+	return op;
+}
+
+static void
+forgot(void *arg, const void *body, const void *tail, size_t len,
+    const struct err *failed)
+{
+	AUTO(free) struct up_op *op = arg;
+	const struct ipc_forgot *r = body;
+	struct err e;
+
+	(void)tail;
+	(void)len;
+	if (failed != NULL) {
+		op->done.forgot(op->arg, NULL, failed);
+	} else if (r->ok != 0 && CHAN_TEXT_OK(r->path)) {
+		op->done.forgot(op->arg, r->path, NULL);
+	} else {
+		(void)err_set(&e, ERR_LIMIT, 0, "%.*s",
+		    (int)sizeof(r->error) - 1, r->error);
+		e.kind = ERR_SYS; /* the text is complete */
+		e.num = r->missing != 0 ? ENOENT : 0;
+		op->done.forgot(op->arg, NULL, &e);
+	}
+}
+
+struct up_op *
+upstairs_forget(struct upstairs *u, const char *name, upstairs_forgot *done,
+    void *arg, struct err *e)
+{
+	struct ipc_forget b = { 0 };
+	struct up_op *op;
+	uint32_t id;
+
+	if (strlen(name) >= sizeof(b.name)) {
+		(void)err_set(e, ERR_PROTO, 0, "name %s", name);
+		return NULL;
+	}
+	memcpy(b.name, name, strlen(name));
+	op = op_new(u, forgot, arg, &id, e);
+	if (op == NULL)
+		return NULL;
+	op->done.forgot = done;
+	if (chan_send(u->chan, IPC_FORGET, id, &b, sizeof(b), NULL, 0, -1, e) ==
 	    -1) {
 		up_cancel(op);
 		return NULL;

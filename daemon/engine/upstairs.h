@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The engine's side of the supervisor: install a certificate, run a reload
- * command, read the configuration again.  By index only.
+ * command, read the configuration again: by index only.  Put away what is not
+ * in the configuration: by name.
  */
 #pragma once
 
@@ -23,6 +24,7 @@ typedef void upstairs_installed(
     void *arg, uint32_t version, const struct err *);
 typedef void upstairs_hooked(void *arg, const struct ipc_hooked *);
 typedef void upstairs_reloaded(void *arg, bool ok, const char *text);
+typedef void upstairs_forgot(void *arg, const char *path, const struct err *);
 
 struct upstairs *upstairs_new(struct loop *, int fd, upstairs_start *,
     upstairs_gone *, void *arg, struct err *);
@@ -42,6 +44,10 @@ struct up_op *upstairs_hook(struct upstairs *, const uint32_t *certs, size_t n,
     upstairs_hooked *, void *arg, struct err *);
 struct up_op *upstairs_reload(
     struct upstairs *, upstairs_reloaded *, void *arg, struct err *);
+/* ENOENT: root has nothing of that name; otherwise path is where it is now.
+ * It does not matter whether an earlier call has done all or part of it. */
+struct up_op *upstairs_forget(struct upstairs *, const char *name,
+    upstairs_forgot *, void *arg, struct err *);
 void up_cancel(struct up_op *); /* NULL is fine */
 
 /* One way: we are ready, well, and this is how things stand. */

@@ -3,10 +3,12 @@
  * shape of the messages by lib/ipc/chan. */
 #include "daemon/supervisor/requests.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "daemon/supervisor/children.h"
+#include "daemon/supervisor/forget.h"
 #include "daemon/supervisor/install.h"
 #include "daemon/supervisor/reload.h"
 #include "lib/base/buf.h"
@@ -139,6 +141,48 @@ on_reload(void *arg, struct chan_msg *m, struct err *e)
 	return reload_asked(c->super, m->id, e);
 }
 
+static void
+forget(const struct super *s, const char *name, struct ipc_forgot *reply)
+{
+	char entry[FORGET_ENTRY_MAX];
+	struct err e = { 0 };
+
+	if (conf_find_cert(s->setup->conf, name) != CONF_NONE)
+		(void)err_set(
+		    &e, ERR_CONFIG, 0, "%s is in the configuration", name);
+	else
+		(void)forget_run(&s->state, name, entry, &e);
+	if (e.kind != ERR_NONE) {
+		reply->missing = e.kind == ERR_SYS && e.num == ENOENT;
+		log_warn("certificate not archived", KV("cert", name),
+		    KV("error", e.what));
+		(void)snprintf(reply->error, sizeof(reply->error), "%.*s",
+		    (int)sizeof(reply->error) - 1, e.what);
+		return;
+	}
+	reply->ok = 1;
+	(void)snprintf(reply->path, sizeof(reply->path), "%s/archive/%s",
+	    s->setup->conf->state_dir, entry);
+	log_info(
+	    "certificate archived", KV("cert", name), KV("path", reply->path));
+}
+
+static int
+on_forget(void *arg, struct chan_msg *m, struct err *e)
+{
+	const struct ipc_forget *req = m->body;
+	struct ipc_forgot reply = { .ok = 0 };
+	const struct child *c = arg;
+
+	if (!heard(c))
+		return 0;
+	if (!CHAN_TEXT_OK(req->name) || !str_is_name(req->name))
+		return err_set(e, ERR_PROTO, 0, "not a certificate's name");
+	forget(c->super, req->name, &reply);
+	return chan_send(
+	    c->chan, IPC_FORGOT, m->id, &reply, sizeof(reply), NULL, 0, -1, e);
+}
+
 static int
 on_status(void *arg, struct chan_msg *m, struct err *e)
 {
@@ -173,6 +217,7 @@ const struct chan_rule requests_of_engine[IPC__COUNT] = {
 	[IPC_RELOAD]  = { "reload",  sizeof(struct ipc_empty),   0, 0,         on_reload  },
 	[IPC_STATUS]  = { "status",  sizeof(struct ipc_status),  0, 0,         on_status  },
 	[IPC_ALIVE]   = { "alive",   sizeof(struct ipc_empty),   0, 0,         on_alive   },
+	[IPC_FORGET]  = { "forget",  sizeof(struct ipc_forget),  0, 0,         on_forget  },
 };
 
 const struct chan_rule requests_of_keeper[IPC__COUNT] = {

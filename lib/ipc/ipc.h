@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Every message between the processes, as a fixed struct.  Things are named
- * by index in the configuration and by key id, never by path.  Text is
- * NUL-terminated inside its array; the receiver checks that.
+ * by index in the configuration and by key id, never by path; what FORGET is
+ * about has no index any more, and goes by its name.  Text is NUL-terminated
+ * inside its array; the receiver checks that.
  *
  * All three programs come from one build: there is no compatibility, only
  * IPC_VERSION, which START carries and the child compares.
@@ -12,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IPC_VERSION 1u
+#define IPC_VERSION 2u
 
 /* Descriptors that a child finds open. */
 enum ipc_fd {
@@ -26,7 +27,9 @@ enum ipc_fd {
 
 #define IPC_KEY_ID   65 /* hex SHA-256 and NUL */
 #define IPC_THUMB    44
+#define IPC_NAME     65 /* str_is_name() and NUL */
 #define IPC_ERROR    1024
+#define IPC_PATH     4352 /* PATH_MAX, and what is in the state folder */
 #define IPC_URL      1024
 #define IPC_NONCE    513
 #define IPC_SECRETS  64
@@ -46,10 +49,12 @@ enum ipc_type {
 	IPC_RELOAD,
 	IPC_STATUS,
 	IPC_ALIVE,
+	IPC_FORGET,
 	/* supervisor to engine, with the id of the request */
 	IPC_INSTALLED,
 	IPC_HOOKED,
 	IPC_RELOADED,
+	IPC_FORGOT,
 	/* engine to keeper */
 	IPC_KEY_NEW,
 	IPC_KEY_GET,
@@ -113,6 +118,17 @@ struct ipc_hooked {
 struct ipc_reloaded {
 	uint32_t ok;
 	char text[IPC_REPORT]; /* every error of the file, or warnings */
+};
+
+struct ipc_forget { /* archive what is not in the configuration */
+	char name[IPC_NAME];
+};
+
+struct ipc_forgot {
+	uint32_t ok;
+	uint32_t missing; /* 1: root has nothing of that name */
+	char error[IPC_ERROR];
+	char path[IPC_PATH]; /* where its files are now */
 };
 
 struct ipc_status { /* for systemd's STATUS= */

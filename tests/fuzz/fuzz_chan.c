@@ -16,6 +16,7 @@ static const struct chan_rule fuzz_rules[IPC__COUNT] = {
 	[IPC_INSTALL]   = { "install",   sizeof(struct ipc_install),   0,            CHAN_FD,   NULL },
 	[IPC_HOOK]      = { "hook",      sizeof(struct ipc_hook),      0,            0,         NULL },
 	[IPC_STATUS]    = { "status",    sizeof(struct ipc_status),    0,            0,         NULL },
+	[IPC_FORGET]    = { "forget",    sizeof(struct ipc_forget),    0,            0,         NULL },
 	[IPC_HOOKED]    = { "hooked",    sizeof(struct ipc_hooked),    0,            0,         NULL },
 	[IPC_KEY_NEW]   = { "key-new",   sizeof(struct ipc_key_new),   0,            0,         NULL },
 	[IPC_JWS]       = { "jws",       sizeof(struct ipc_jws),       IPC_TAIL_MAX, 0,         NULL },

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What root reads from the engine and the keeper: any messages, through the
- * tables, into a state folder of our own.  Nothing is run, but everything else
- * is real.
+ * tables, into a state folder of our own, in which there is also a certificate
+ * that the configuration has not.  Nothing is run, but everything else is real.
  *
  * An input is a list of messages: type, kind, length of the body and of the
  * memfd (two bytes each, little endian), body, content of the memfd.  Bit 7 of
@@ -163,11 +163,57 @@ open_channel(struct child *c, const struct chan_rule *rules, int *peer)
 	c->chan = chan_new(s.loop, fds[0], rules, on_closed, c, &e);
 }
 
+static bool
+there(int folder, const char *name)
+{
+	struct stat st;
+
+	return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* The certificate that may be archived, anew when it was. */
+static void
+make_old(void)
+{
+	AUTO(close) int old = -1;
+	char path[128];
+	struct err e;
+
+	if (there(s.state.versions, "old") && there(s.state.live, "old"))
+		return;
+	(void)snprintf(path, sizeof(path), "%s/st/archive", dir);
+	(void)nftw(path, rm, 16, FTW_DEPTH | FTW_PHYS);
+	old = fs_make_dir(
+	    s.state.versions, "old", 0755, (uid_t)-1, (gid_t)-1, &e);
+	must(old == -1 ? -1 : 0, &e);
+	must(fs_symlink(s.state.live, "old", "../versions/old/1", &e), &e);
+}
+
+static int
+archived(void *arg, const char *name)
+{
+	(void)arg;
+	assert(strncmp(name, "old-", 4) == 0);
+	return 0;
+}
+
+/* Only what may be archived is, and it is in one of the two places. */
+static void
+check_archive(bool had_www)
+{
+	AUTO(close) int archive = fs_open_dir(s.state.dir, "archive", NULL);
+
+	assert(!had_www || there(s.state.live, "www"));
+	assert(there(s.state.versions, "old") || archive != -1);
+	if (archive != -1)
+		(void)fs_each(archive, archived, NULL, NULL);
+}
+
 /* Whatever was said, what servers see is whole, and nothing else is there. */
 static void
 check_world(void)
 {
-	static const char *const allowed[] = { "www", "quiet" };
+	static const char *const allowed[] = { "www", "quiet", "old" };
 	AUTO(buf_done) struct buf pem = BUF_INIT(IPC_PEM_MAX);
 	AUTO(close) int fd = -1;
 	struct dirent *ent;
@@ -179,7 +225,8 @@ check_world(void)
 	while (d != NULL && (ent = readdir(d)) != NULL)
 		assert(ent->d_name[0] == '.' ||
 		       strcmp(ent->d_name, allowed[0]) == 0 ||
-		       strcmp(ent->d_name, allowed[1]) == 0);
+		       strcmp(ent->d_name, allowed[1]) == 0 ||
+		       strcmp(ent->d_name, allowed[2]) == 0);
 	if (d != NULL)
 		(void)closedir(d);
 	fd = openat(s.state.live, "www/fullchain.pem", O_RDONLY | O_CLOEXEC);
@@ -225,7 +272,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	bool seen_engine[IPC__COUNT] = { 0 }, seen_keeper[IPC__COUNT] = { 0 };
 	int peers[2], n;
+	bool had_www;
 
+	make_old();
+	had_www = there(s.state.live, "www");
 	open_channel(&s.engine, requests_of_engine, &peers[0]);
 	open_channel(&s.keeper, requests_of_keeper, &peers[1]);
 	s.phase = PHASE_STARTING;
@@ -248,6 +298,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		len -= body + extra;
 	}
 	check_world();
+	check_archive(had_www);
 	hooks_forget(s.hooks);
 	reload_forget(&s);
 	loop_timer_stop(s.reload_timer);

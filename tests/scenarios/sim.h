@@ -103,6 +103,8 @@ void sim_keys_reset(void);
 extern struct sim_root {
 	unsigned installs, hooks, hooked_certs;
 	char install_fails[256], hook_fails[256]; /* "": works */
+	char forget_fails[256];
+	char forgotten[IPC_NAME]; /* the last one */
 	bool hook_hangs;
 	struct ipc_status status;
 	/* runs at each install that worked; may be NULL */

@@ -16,6 +16,7 @@ struct up_op {
 	struct loop_timer *timer;
 	upstairs_installed *installed;
 	upstairs_hooked *hooked;
+	upstairs_forgot *forgot;
 	void *arg;
 };
 static TAILQ_HEAD(, up_op) ops = TAILQ_HEAD_INITIALIZER(ops);
@@ -63,6 +64,23 @@ on_hook(struct up_op *op)
 }
 
 static void
+on_forget(struct up_op *op)
+{
+	char path[sizeof("/archive/") + IPC_NAME];
+	struct err e;
+
+	if (sim_root.forget_fails[0] == '\0') {
+		(void)snprintf(
+		    path, sizeof(path), "/archive/%s", sim_root.forgotten);
+		op->forgot(op->arg, path, NULL);
+		return;
+	}
+	(void)err_set(&e, ERR_SYS, 0, "%s", sim_root.forget_fails);
+	e.retry_after_s = -1;
+	op->forgot(op->arg, NULL, &e);
+}
+
+static void
 on_timer(void *arg)
 {
 	struct up_op *op = arg;
@@ -70,6 +88,8 @@ on_timer(void *arg)
 	TAILQ_REMOVE(&ops, op, link);
 	if (op->installed != NULL)
 		on_install(op);
+	else if (op->forgot != NULL)
+		on_forget(op);
 	else
 		on_hook(op);
 	TAILQ_INSERT_HEAD(&ops, op, link);
@@ -160,6 +180,21 @@ upstairs_reload(
 	(void)arg;
 	(void)err_set(e, ERR_PROTO, 0, "no reloads here");
 	return NULL;
+}
+
+struct up_op *
+upstairs_forget(struct upstairs *u, const char *name, upstairs_forgot *done,
+    void *arg, struct err *e)
+{
+	struct up_op *op = op_new(u, arg, e);
+
+	if (op == NULL)
+		return NULL;
+	op->forgot = done;
+	(void)snprintf(
+	    sim_root.forgotten, sizeof(sim_root.forgotten), "%s", name);
+	loop_timer_set(op->timer, 20);
+	return op;
 }
 
 void

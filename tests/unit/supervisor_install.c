@@ -20,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,6 +30,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/fs.h"
 #include "lib/ipc/ipc.h"
+#include "tests/unit/crash.h"
 
 #define ID_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define ID_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
@@ -572,39 +572,12 @@ assert_pair(bool may_be_new)
 	assert_string_equal(buf_str(&key), KEY("QQ=="));
 }
 
-/* Go on with an install, and die at its n-th system call.  true: it was done
- * before. */
-static bool
-killed_at(unsigned n)
+static int
+install_b(void)
 {
 	uint32_t version;
-	int status;
-	pid_t pid = fork();
 
-	assert_int_not_equal(pid, -1);
-	if (pid == 0) {
-		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) == -1)
-			_exit(77);
-		(void)raise(SIGSTOP);
-		_exit(install_as(ID_B, CERT("BBBB"), "", &version, NULL) == 0
-			  ? 0
-			  : 1);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	/* two stops a call: on the way in and on the way out */
-	while (WIFSTOPPED(status) && n-- > 0) {
-		assert_int_equal(ptrace(PTRACE_SYSCALL, pid, NULL, NULL), 0);
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-	}
-	if (WIFSTOPPED(status)) {
-		(void)kill(pid, SIGKILL);
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		return false;
-	}
-	if (WEXITSTATUS(status) == 77)
-		skip();
-	assert_int_equal(WEXITSTATUS(status), 0);
-	return true;
+	return install_as(ID_B, CERT("BBBB"), "", &version, NULL);
 }
 
 static void
@@ -617,7 +590,7 @@ crash_anywhere(void **state)
 		if (n > 1)
 			(void)world_new(state);
 		(void)install_ok(ID_A, CERT("AAAA"), "");
-		done = killed_at(n);
+		done = crash_at(n, install_b);
 		assert_pair(true);
 		assert_int_equal(install_ok(ID_B, CERT("BBBB"), ""), 2);
 		assert_string_equal(names("versions/www"), "1 2");

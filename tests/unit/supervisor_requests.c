@@ -532,6 +532,72 @@ hook(void **state)
 	expect_end(engine);
 }
 
+/* What is not in the configuration, by its name. */
+static struct ipc_forgot
+forget(const char *name)
+{
+	struct ipc_forget m = { 0 };
+	struct ipc_forgot r;
+
+	memcpy(m.name, name, strlen(name));
+	send_raw(engine, IPC_FORGET, 6, &m, sizeof(m), -1);
+	expect(IPC_FORGOT, 6, &r, sizeof(r));
+	return r;
+}
+
+static void
+forgets(void **state)
+{
+	struct ipc_forgot r;
+	char want[128];
+	struct err e;
+
+	(void)state;
+	(void)close(fs_make_dir(
+	    s.state.versions, "old", 0755, (uid_t)-1, (gid_t)-1, &e));
+	(void)close(fs_make_dir(
+	    s.state.versions, "www", 0755, (uid_t)-1, (gid_t)-1, &e));
+	r = forget("old");
+	assert_string_equal(r.error, "");
+	assert_int_equal(r.ok, 1);
+	(void)snprintf(want, sizeof(want), "%s/st/archive/old-", dir);
+	assert_memory_equal(r.path, want, strlen(want));
+	assert_int_equal(access(r.path, F_OK), 0);
+	assert_int_equal(faccessat(s.state.versions, "old", F_OK, 0), -1);
+
+	r = forget("www");
+	assert_int_equal(r.ok, 0);
+	assert_int_equal(r.missing, 0);
+	assert_string_equal(r.error, "www is in the configuration");
+	assert_int_equal(faccessat(s.state.versions, "www", F_OK, 0), 0);
+
+	r = forget("none");
+	assert_int_equal(r.ok, 0);
+	assert_int_equal(r.missing, 1);
+	assert_non_null(strstr(r.error, "nothing of none"));
+	assert_int_equal(s.phase, PHASE_UP);
+}
+
+static void
+bad_forgets(void **state)
+{
+	static const char *const bad[] = { "", ".", "..", "../keeper", "old/1",
+		"-old", ".old", "o ld", "old\n" };
+	struct ipc_forget m;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NELEM(bad); i++) {
+		memset(&m, 0, sizeof(m));
+		memcpy(m.name, bad[i], strlen(bad[i]));
+		send_raw(engine, IPC_FORGET, 1, &m, sizeof(m), -1);
+		expect_end(engine);
+	}
+	memset(&m, 'a', sizeof(m)); /* no NUL */
+	send_raw(engine, IPC_FORGET, 1, &m, sizeof(m), -1);
+	expect_end(engine);
+}
+
 /* Only systemd's part of a refusal. */
 static void
 drain_notify(const char *want)
@@ -644,12 +710,17 @@ not_heard(void **state)
 {
 	struct ipc_hook h = { .cert = 99 };
 	struct ipc_install in = an_install();
+	struct ipc_forget f = { "old" };
 	struct ipc_empty m = { 0 };
 	struct ipc_reloaded r;
+	struct err e;
 	AUTO(close) int fd = a_memfd();
 
 	(void)state;
+	(void)close(fs_make_dir(
+	    s.state.versions, "old", 0755, (uid_t)-1, (gid_t)-1, &e));
 	s.phase = PHASE_STOPPING;
+	send_raw(engine, IPC_FORGET, 6, &f, sizeof(f), -1);
 	in.cert = 99;
 	send_raw(engine, IPC_HOOK, 1, &h, sizeof(h), -1);
 	send_raw(engine, IPC_INSTALL, 2, &in, sizeof(in), fd);
@@ -660,6 +731,7 @@ not_heard(void **state)
 	assert_int_equal(wait_for(engine, &r, sizeof(r)), 0);
 	assert_false(s.keeper.ready);
 	assert_false(s.reload_answer);
+	assert_int_equal(faccessat(s.state.versions, "old", F_OK, 0), 0);
 }
 
 int
@@ -668,8 +740,8 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 	const struct CMUnitTest tests[] = { T(sizes), T(types), T(descriptors),
 		T(short_frames), T(ready), T(status), T(installs),
-		T(bad_installs), T(hook), T(bad_reloads), T(long_report),
-		T(good_reload), T(not_heard) };
+		T(bad_installs), T(hook), T(forgets), T(bad_forgets),
+		T(bad_reloads), T(long_report), T(good_reload), T(not_heard) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
