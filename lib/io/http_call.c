@@ -17,7 +17,7 @@
 #define KEEP_MAX           ((size_t)64 << 10) /* of a buffer, between calls */
 #define DATA_ROUND_MAX     ((size_t)4 << 20)  /* unread on_data bytes */
 #define HEAD_MAX           ((size_t)64 << 10)
-#define OUT_MAX            ((size_t)4 << 20)
+#define OUT_MAX            ((size_t)33 << 20) /* what acmectl plan sends */
 #define TIMEOUT_MS_DEFAULT 60000
 
 /* clang-format off */

@@ -6,7 +6,10 @@
  *
  * evhttp neither counts its connections nor limits the time that a request
  * takes to arrive (only the time between two of its bytes), so both are done
- * here, from outside: by descriptor and inode of the accepted sockets.
+ * here, from outside: by descriptor and inode of the accepted sockets.  It has
+ * one limit of the body for all, and tells nothing of a request before that is
+ * complete; so its limit is the large one, and the bytes of each connection are
+ * counted as they come.
  */
 
 #include "lib/io/uhttp.h"
@@ -33,8 +36,13 @@
 
 #define SIZE_TEXT 24
 
-#define HEADERS_MAX  (16 << 10)
-#define BODY_MAX     (64 << 10)
+#define HEADERS_MAX (16 << 10)
+#define BODY_MAX    (64 << 10)
+#define REQUEST_MAX (HEADERS_MAX + BODY_MAX) /* unless it may be large */
+#define LARGE_MAX   (32 << 20)
+#define REFUSAL                              \
+	"Content-Type: application/json\r\n" \
+	"Connection: close\r\n\r\n"
 #define TIMEOUT_S    30
 #define CONNS_MAX    64
 #define FULL_LOOK_MS 1000 /* when full: how often we look for a free place */
@@ -45,10 +53,15 @@ enum place_is { PLACE_FREE, PLACE_NEW, PLACE_USED, PLACE_ASKED };
 
 struct place { /* for one connection */
 	enum place_is is;
-	struct bufferevent *bev; /* PLACE_NEW: with a reference of ours */
+	/* PLACE_NEW: with a reference of ours; later for on_input() only, which
+	 * does not run without it */
+	struct bufferevent *bev;
 	int fd;
 	ino_t ino;
 	int64_t since_ms;
+	struct uhttp *u;
+	size_t got; /* bytes, but for what is thrown away */
+	bool large; /* is the one with a large request */
 };
 
 struct uhttp {
@@ -57,6 +70,7 @@ struct uhttp {
 	struct event *learn;
 	struct loop_timer *full;
 	uhttp_fn *fn;
+	uhttp_may *may_large;
 	void *arg;
 	struct place places[CONNS_MAX];
 };
@@ -132,9 +146,72 @@ on_learn(evutil_socket_t fd, short what, void *arg)
 		p->is = p->fd != -1 && socket_inode(p->fd, &p->ino)
 			    ? PLACE_USED
 			    : PLACE_FREE;
-		(void)bufferevent_decref(take_ptr(p->bev));
+		(void)bufferevent_decref(p->bev);
 	}
 	accept_if_room(u);
+}
+
+static void
+throw_away(struct bufferevent *bev, void *arg)
+{
+	struct evbuffer *in = bufferevent_get_input(bev);
+
+	(void)arg;
+	(void)evbuffer_drain(in, evbuffer_get_length(in));
+}
+
+/*
+ * Say why, and let the client find time to read it: what it still sends goes
+ * nowhere until it leaves or its time is up.
+ */
+static void
+cut_off(const struct place *p, struct bufferevent *bev, const char *answer)
+{
+	bufferevent_data_cb read_cb, write_cb;
+	bufferevent_event_cb event_cb;
+	void *arg;
+
+	bufferevent_getcb(bev, &read_cb, &write_cb, &event_cb, &arg);
+	bufferevent_setcb(bev, throw_away, write_cb, event_cb, arg);
+	(void)send(p->fd, answer, strlen(answer), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* NULL, or the answer to who may not. */
+static const char *
+ask_large(struct uhttp *u, const struct place *p)
+{
+	const struct place *other;
+
+	if (u->may_large == NULL || !u->may_large(u->arg, p->fd))
+		return "HTTP/1.1 413 Request Entity Too Large\r\n" REFUSAL
+		       "{\"error\":\"so much is taken only from root and "
+		       "members of the control group\"}\n";
+	(void)find_free(u);
+	for (other = u->places; other < u->places + CONNS_MAX; other++)
+		if (other->is != PLACE_FREE && other->large)
+			return "HTTP/1.1 503 Service Unavailable\r\n" REFUSAL
+			       "{\"error\":\"a large request is being read: "
+			       "try again\"}\n";
+	return NULL;
+}
+
+static void
+on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, void *arg)
+{
+	struct place *p = arg;
+	const char *refusal;
+
+	(void)in;
+	/* behind a request that is complete watch_client() has its own limit */
+	if (info->n_added == 0 || p->is != PLACE_USED || p->got > REQUEST_MAX)
+		return;
+	p->got += info->n_added;
+	if (p->got <= REQUEST_MAX)
+		return;
+	refusal = ask_large(p->u, p);
+	p->large = refusal == NULL;
+	if (refusal != NULL)
+		cut_off(p, p->bev, refusal);
 }
 
 /* evhttp has accepted a connection and wants a bufferevent for it. */
@@ -150,8 +227,13 @@ on_accept(struct event_base *base, void *arg)
 			break;
 	if (bev == NULL || p == u->places + CONNS_MAX)
 		return bev;
+	if (evbuffer_add_cb(bufferevent_get_input(bev), on_input, p) == NULL) {
+		bufferevent_free(bev);
+		return NULL;
+	}
 	bufferevent_incref(bev);
 	*p = (struct place){ .is = PLACE_NEW,
+		.u = u,
 		.bev = bev,
 		.fd = -1,
 		.since_ms = clock_mono_ms() };
@@ -287,7 +369,7 @@ setup(struct uhttp *u, struct loop *l, int fd, struct err *e)
 	evhttp_set_allowed_methods(
 	    u->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD);
 	evhttp_set_max_headers_size(u->http, HEADERS_MAX);
-	evhttp_set_max_body_size(u->http, BODY_MAX);
+	evhttp_set_max_body_size(u->http, LARGE_MAX);
 	evhttp_set_timeout(u->http, TIMEOUT_S);
 	evhttp_set_bevcb(u->http, on_accept, u);
 	evhttp_set_gencb(u->http, on_request, u);
@@ -341,6 +423,12 @@ uhttp_new(struct loop *l, int fd, uhttp_fn *fn, void *arg, struct err *e)
 	return take_ptr(u);
 }
 
+void
+uhttp_allow_large(struct uhttp *u, uhttp_may *may)
+{
+	u->may_large = may;
+}
+
 const char *
 uhttp_method(const struct uhttp_req *r)
 {
@@ -366,6 +454,15 @@ const char *
 uhttp_query(const struct uhttp_req *r, const char *key)
 {
 	return evhttp_find_header(&r->query, key);
+}
+
+const void *
+uhttp_body(const struct uhttp_req *r, size_t *len)
+{
+	struct evbuffer *in = evhttp_request_get_input_buffer(r->req);
+
+	*len = evbuffer_get_length(in);
+	return *len == 0 ? "" : (const void *)evbuffer_pullup(in, -1);
 }
 
 int

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * HTTP/1.1 server on a Unix socket for the control interface (libevent's
- * evhttp).  Requests are bounded (16 KiB headers, 64 KiB body, 30 s).  Never
- * on a network socket.
+ * evhttp).  Requests are bounded: 16 KiB of headers, 80 KiB with the body, 30 s
+ * to arrive.  Never on a network socket.
  */
 #pragma once
 
@@ -27,12 +27,22 @@ typedef void uhttp_fn(void *arg, struct uhttp_req *);
  * then on, in the whole program. */
 struct uhttp *uhttp_new(
     struct loop *, int fd, uhttp_fn *, void *arg, struct err *);
+/*
+ * Who may send a body of up to 32 MiB, by the connection's descriptor; nobody
+ * unless this is called.  One at a time, so that this much memory is all that
+ * it costs, whoever may.  Asked when 80 KiB have come: what somebody only says
+ * that he will send costs nothing.  arg is uhttp_new()'s.
+ */
+typedef bool uhttp_may(void *arg, int fd);
+void uhttp_allow_large(struct uhttp *, uhttp_may *);
 void uhttp_free(struct uhttp *); /* drops every connection */
 
 const char *uhttp_method(const struct uhttp_req *); /* "GET", "POST", "" */
 const char *uhttp_path(const struct uhttp_req *);   /* decoded, no query */
 const char *uhttp_query(
     const struct uhttp_req *, const char *key); /* or NULL */
+/* Until the answer; NULL: no memory to have it in one piece. */
+const void *uhttp_body(const struct uhttp_req *, size_t *len);
 int uhttp_fd(const struct uhttp_req *); /* for sock_peer(); -1: unknown */
 void uhttp_on_gone(struct uhttp_req *, loop_fn *, void *arg);
 

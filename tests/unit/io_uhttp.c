@@ -20,6 +20,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
+#include "lib/base/str.h"
 #include "lib/io/uhttp.h"
 
 #define WAIT_MS 30000
@@ -32,6 +33,8 @@ struct client {
 	size_t
 	    stop_len; /* stop the loop when so much is there; 0: at the end */
 	bool ended;
+	const char *out; /* what is still to be sent */
+	size_t left;
 };
 
 enum how { ANSWER, KEEP, STREAM };
@@ -48,6 +51,10 @@ struct fixture {
 	bool has_x;
 	pid_t pid;
 	bool stop_on_request, stop_on_gone;
+	size_t body_len;
+	uint64_t body_hash;
+	bool may;
+	unsigned n_may;
 };
 
 static char dir[] = "/tmp/acmed-uhttp-XXXXXX";
@@ -70,6 +77,7 @@ on_request(void *arg, struct uhttp_req *r)
 	struct fixture *f = arg;
 	struct sock_peer peer = { 0 };
 	const char *x = uhttp_query(r, "x");
+	const void *body_in;
 
 	f->n_reqs++;
 	(void)snprintf(f->method, sizeof(f->method), "%s", uhttp_method(r));
@@ -78,6 +86,9 @@ on_request(void *arg, struct uhttp_req *r)
 	(void)snprintf(f->x, sizeof(f->x), "%s", x != NULL ? x : "");
 	assert_int_equal(sock_peer(uhttp_fd(r), &peer, NULL), 0);
 	f->pid = peer.pid;
+	body_in = uhttp_body(r, &f->body_len);
+	assert_non_null(body_in);
+	f->body_hash = str_hash(body_in, f->body_len);
 	if (f->how == ANSWER) {
 		uhttp_answer(r, 200, "application/json", "{\"a\":1}\n", 8);
 	} else {
@@ -395,12 +406,12 @@ test_refused(void **state)
 	refused(f, "GET / HTTP/9.9\r\n\r\n", "HTTP/1.1 400 ");
 	refused(f, "GET /a%00b HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 400 ");
 	refused(f, "GET / HTTP/1.1\r\nno colon\r\n\r\n", "HTTP/1.1 400 ");
-	refused(f, "POST / HTTP/1.1\r\nContent-Length: 65537\r\n\r\n",
+	refused(f, "POST / HTTP/1.1\r\nContent-Length: 33554433\r\n\r\n",
 	    "HTTP/1.1 413 ");
 	refused(f, "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
 	    "HTTP/1.1 400 ");
 	refused(f,
-	    "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n10001\r\n",
+	    "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2000001\r\n",
 	    "HTTP/1.1 413 ");
 
 	n = snprintf(big, sizeof(big), "GET / HTTP/1.1\r\nX: ");
@@ -410,6 +421,222 @@ test_refused(void **state)
 	assert_int_equal(f->n_reqs, 0);
 	assert_true(strncmp(buf_str(&c.in), "HTTP/1.1 4", 10) == 0);
 	client_end(&c);
+}
+
+static void
+test_body(void **state)
+{
+	struct fixture *f = *state;
+	struct client c;
+
+	ask(f, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody",
+	    &c);
+	assert_int_equal(f->body_len, 4);
+	assert_true(f->body_hash == str_hash("body", 4));
+	client_end(&c);
+	ask(f,
+	    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+	    "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+	    &c);
+	assert_true(f->body_hash == str_hash("abcde", 5));
+	client_end(&c);
+	ask(f, "POST / HTTP/1.1\r\nHost: a\r\n\r\n", &c);
+	assert_int_equal(f->body_len, 0);
+	client_end(&c);
+	ask(f, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", &c);
+	assert_int_equal(f->body_len, 0);
+	client_end(&c);
+}
+
+#define MIB ((size_t)1 << 20)
+
+static char large[32 * MIB];
+
+static bool
+may_large(void *arg, int fd)
+{
+	struct sock_peer peer = { 0 };
+	struct fixture *f = arg;
+
+	f->n_may++;
+	assert_int_equal(sock_peer(fd, &peer, NULL), 0);
+	assert_int_equal(peer.pid, getpid());
+	return f->may;
+}
+
+static void
+on_room(void *arg, int fd, unsigned what)
+{
+	struct client *c = arg;
+	ssize_t n;
+
+	if ((what & LOOP_WRITE) != 0 && c->left != 0) {
+		n = send(fd, c->out, c->left, MSG_NOSIGNAL);
+		if (n > 0) {
+			c->out += n;
+			c->left -= (size_t)n;
+		}
+		if (c->left == 0 || n == -1)
+			(void)loop_fd_want(c->watch, LOOP_READ);
+	}
+	if ((what & LOOP_READ) != 0)
+		on_bytes(c, fd, what);
+}
+
+/* A POST that says it has len bytes, of which so many come. */
+static void
+post_start(struct client *c, struct fixture *f, size_t len, size_t come)
+{
+	char head[128];
+
+	(void)snprintf(head, sizeof(head),
+	    "POST /large HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n",
+	    len);
+	client_start(c, f, head);
+	loop_fd_free(c->watch);
+	c->out = large;
+	c->left = come;
+	c->watch = loop_fd_new(
+	    f->loop, c->fd, LOOP_READ | LOOP_WRITE, on_room, c, NULL);
+}
+
+static void
+post(struct fixture *f, size_t len, const char *answer)
+{
+	struct client c;
+
+	post_start(&c, f, len, len);
+	while (!c.ended)
+		run(f);
+	begins(&c, answer);
+	client_end(&c);
+}
+
+/* The answer of who is cut off ends without the connection's end. */
+static void
+post_cut_off(struct fixture *f, size_t len, const char *begin, const char *end)
+{
+	struct client c;
+
+	post_start(&c, f, len, len);
+	c.stop_len = 1;
+	run(f);
+	begins(&c, begin);
+	assert_true(has_header(&c, "Connection: close"));
+	assert_non_null(strstr(body(&c), end));
+	/* it may go on as it likes, and is heard no more */
+	while (c.left != 0)
+		settle(f);
+	assert_false(c.ended);
+	client_end(&c);
+	settle(f);
+}
+
+static void
+fill_large(void)
+{
+	uint32_t x = 1;
+	size_t i;
+
+	for (i = 0; i < sizeof(large); i++) {
+		x = x * 1664525 + 1013904223;
+		large[i] = (char)(x >> 24);
+	}
+}
+
+static void
+test_large(void **state)
+{
+	static const size_t sizes[] = { 64 << 10, 100 << 10, MIB, 32 * MIB };
+	struct fixture *f = *state;
+	size_t i;
+
+	fill_large();
+	uhttp_allow_large(f->u, may_large);
+	f->may = true;
+	for (i = 0; i < NELEM(sizes); i++) {
+		post(f, sizes[i], "HTTP/1.1 200 OK\r\n");
+		assert_int_equal(f->n_reqs, i + 1);
+		assert_int_equal(f->n_may, i); /* once; not for 64 KiB */
+		assert_int_equal(f->body_len, sizes[i]);
+		assert_true(f->body_hash == str_hash(large, sizes[i]));
+	}
+}
+
+static void
+test_large_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	post_cut_off(f, MIB, "HTTP/1.1 413 ", "only from root and");
+	uhttp_allow_large(f->u, may_large);
+	post_cut_off(f, MIB, "HTTP/1.1 413 ", "only from root and");
+	assert_int_equal(f->n_may, 1);
+	post_cut_off(f, 32 * MIB, "HTTP/1.1 413 ", "only from root and");
+	assert_int_equal(f->n_reqs, 0);
+	post(f, 64 << 10, "HTTP/1.1 200 OK\r\n");
+	assert_int_equal(f->n_may, 2);
+}
+
+/* More than one would cost more memory than one. */
+static void
+test_large_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct client first, c;
+
+	clock_fake(3000000);
+	uhttp_allow_large(f->u, may_large);
+	f->may = true;
+	post_start(&first, f, MIB, MIB - 1);
+	while (first.left != 0)
+		settle(f);
+	post_cut_off(f, MIB, "HTTP/1.1 503 ", "try again");
+	ask(f, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", &c);
+	begins(&c, "HTTP/1.1 200 OK\r\n");
+	client_end(&c);
+
+	/* until it is answered */
+	f->how = KEEP;
+	f->stop_on_request = true;
+	assert_int_equal(send(first.fd, "x", 1, MSG_NOSIGNAL), 1);
+	run(f);
+	assert_int_equal(f->body_len, MIB);
+	post_cut_off(f, MIB, "HTTP/1.1 503 ", "try again");
+	uhttp_answer(f->req, 200, "text/plain", "", 0);
+	while (!first.ended)
+		run(f);
+	client_end(&first);
+	f->how = ANSWER;
+	f->stop_on_request = false;
+	post(f, MIB, "HTTP/1.1 200 OK\r\n");
+}
+
+/* It is gone, or does not go on: others get their turn. */
+static void
+test_large_left(void **state)
+{
+	struct fixture *f = *state;
+	struct client first;
+
+	clock_fake(4000000);
+	uhttp_allow_large(f->u, may_large);
+	f->may = true;
+	post_start(&first, f, MIB, MIB - 1);
+	while (first.left != 0)
+		settle(f);
+	client_end(&first);
+	settle(f);
+	post(f, MIB, "HTTP/1.1 200 OK\r\n");
+	post_start(&first, f, MIB, MIB - 1);
+	while (first.left != 0)
+		settle(f);
+	clock_fake_advance_ms(31000);
+	post(f, MIB, "HTTP/1.1 200 OK\r\n");
+	while (!first.ended)
+		run(f);
+	client_end(&first);
+	assert_int_equal(f->n_reqs, 2);
 }
 
 static void
@@ -746,6 +973,11 @@ main(void)
 		TEST(test_head),
 		TEST(test_statuses),
 		TEST(test_refused),
+		TEST(test_body),
+		TEST(test_large),
+		TEST(test_large_refused),
+		TEST(test_large_alone),
+		TEST(test_large_left),
 		TEST(test_gone),
 		TEST(test_gone_unwatched),
 		TEST(test_gone_late),
