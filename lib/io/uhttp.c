@@ -36,13 +36,11 @@
 
 #define SIZE_TEXT 24
 
-#define HEADERS_MAX (16 << 10)
-#define BODY_MAX    (64 << 10)
-#define REQUEST_MAX (HEADERS_MAX + BODY_MAX) /* unless it may be large */
-#define LARGE_MAX   (32 << 20)
-#define REFUSAL                              \
-	"Content-Type: application/json\r\n" \
-	"Connection: close\r\n\r\n"
+#define HEADERS_MAX  (16 << 10)
+#define BODY_MAX     (64 << 10)
+#define REQUEST_MAX  (HEADERS_MAX + BODY_MAX) /* unless it may be large */
+#define LARGE_MAX    (32 << 20)
+#define REFUSAL_MAX  512
 #define TIMEOUT_S    30
 #define CONNS_MAX    64
 #define FULL_LOOK_MS 1000 /* when full: how often we look for a free place */
@@ -165,41 +163,41 @@ throw_away(struct bufferevent *bev, void *arg)
  * nowhere until it leaves or its time is up.
  */
 static void
-cut_off(const struct place *p, struct bufferevent *bev, const char *answer)
+cut_off(const struct place *p, const char *status, const char *error)
 {
 	bufferevent_data_cb read_cb, write_cb;
 	bufferevent_event_cb event_cb;
+	char answer[REFUSAL_MAX];
 	void *arg;
+	int n;
 
-	bufferevent_getcb(bev, &read_cb, &write_cb, &event_cb, &arg);
-	bufferevent_setcb(bev, throw_away, write_cb, event_cb, arg);
-	(void)send(p->fd, answer, strlen(answer), MSG_NOSIGNAL | MSG_DONTWAIT);
+	bufferevent_getcb(p->bev, &read_cb, &write_cb, &event_cb, &arg);
+	bufferevent_setcb(p->bev, throw_away, write_cb, event_cb, arg);
+	n = snprintf(answer, sizeof(answer),
+	    "HTTP/1.1 %s\r\nContent-Type: application/json\r\n"
+	    "Connection: close\r\nContent-Length: %zu\r\n\r\n"
+	    "{\"error\":\"%s\"}\n",
+	    status, strlen(error) + strlen("{\"error\":\"\"}\n"), error);
+	(void)send(p->fd, answer, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-/* NULL, or the answer to who may not. */
-static const char *
-ask_large(struct uhttp *u, const struct place *p)
+static bool
+large_is_read(struct uhttp *u)
 {
-	const struct place *other;
+	const struct place *p;
 
-	if (u->may_large == NULL || !u->may_large(u->arg, p->fd))
-		return "HTTP/1.1 413 Request Entity Too Large\r\n" REFUSAL
-		       "{\"error\":\"so much is taken only from root and "
-		       "members of the control group\"}\n";
 	(void)find_free(u);
-	for (other = u->places; other < u->places + CONNS_MAX; other++)
-		if (other->is != PLACE_FREE && other->large)
-			return "HTTP/1.1 503 Service Unavailable\r\n" REFUSAL
-			       "{\"error\":\"a large request is being read: "
-			       "try again\"}\n";
-	return NULL;
+	for (p = u->places; p < u->places + CONNS_MAX; p++)
+		if (p->is != PLACE_FREE && p->large)
+			return true;
+	return false;
 }
 
 static void
 on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, void *arg)
 {
 	struct place *p = arg;
-	const char *refusal;
+	struct uhttp *u = p->u;
 
 	(void)in;
 	/* behind a request that is complete watch_client() has its own limit */
@@ -208,10 +206,15 @@ on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, void *arg)
 	p->got += info->n_added;
 	if (p->got <= REQUEST_MAX)
 		return;
-	refusal = ask_large(p->u, p);
-	p->large = refusal == NULL;
-	if (refusal != NULL)
-		cut_off(p, p->bev, refusal);
+	if (u->may_large == NULL || !u->may_large(u->arg, p->fd))
+		cut_off(p, "413 Request Entity Too Large",
+		    "so much is taken only from root and members of the "
+		    "control group");
+	else if (large_is_read(u))
+		cut_off(p, "503 Service Unavailable",
+		    "another large request is being read: try again");
+	else
+		p->large = true;
 }
 
 /* evhttp has accepted a connection and wants a bufferevent for it. */

@@ -517,6 +517,7 @@ static void
 post_cut_off(struct fixture *f, size_t len, const char *begin, const char *end)
 {
 	struct client c;
+	char length[48];
 
 	post_start(&c, f, len, len);
 	c.stop_len = 1;
@@ -524,6 +525,9 @@ post_cut_off(struct fixture *f, size_t len, const char *begin, const char *end)
 	begins(&c, begin);
 	assert_true(has_header(&c, "Connection: close"));
 	assert_non_null(strstr(body(&c), end));
+	(void)snprintf(
+	    length, sizeof(length), "Content-Length: %zu", strlen(body(&c)));
+	assert_true(has_header(&c, length));
 	/* it may go on as it likes, and is heard no more */
 	while (c.left != 0)
 		settle(f);
