@@ -56,11 +56,15 @@ answered(void *arg, const struct http_reply *r, const struct err *failed)
 	a->status = http_status(r);
 	a->root = json_parse(body, len, a->e);
 	a->failed = a->root == NULL;
+	/* what the HTTP server refuses before the daemon has seen it */
+	if (a->failed && a->status >= 400)
+		(void)err_set(a->e, ERR_HTTP, a->status,
+		    "acmed refuses the request with HTTP status %d", a->status);
 }
 
 int
-ctl_ask(struct ctl *ctl, const char *method, const char *path, int *status,
-    struct json **root, struct err *e)
+ctl_ask(struct ctl *ctl, const char *method, const char *path,
+    const struct buf *body, int *status, struct json **root, struct err *e)
 {
 	AUTO(buf_done) struct buf url = BUF_INIT(4096);
 	struct asking a = { .ctl = ctl, .e = e };
@@ -70,6 +74,11 @@ ctl_ask(struct ctl *ctl, const char *method, const char *path, int *status,
 
 	buf_printf(&url, HOST "%s", path);
 	req.url = buf_str(&url);
+	if (body != NULL) {
+		req.body = body->data;
+		req.body_len = body->len;
+		req.content_type = "application/octet-stream";
+	}
 	if (http_start(ctl->http, &req, answered, &a, e) == NULL)
 		return -1;
 	if (loop_run(ctl->loop, e) == -1 || a.failed)
@@ -81,34 +90,22 @@ ctl_ask(struct ctl *ctl, const char *method, const char *path, int *status,
 
 struct follow {
 	struct ctl *ctl;
-	const char *name;
-	bool reloads, begun, over;
-	int (*begin)(struct ctl *, const char *);
+	const struct ctl_end *ends;
+	bool begun, over;
 	struct buf line;
 	int exit_status;
 };
 
-/* How each thing that can happen last ends the wait; -1: it goes on. */
-static int
-verdict(const struct follow *f, const char *event)
+/* Whether it is what ends the wait, or NULL. */
+static const struct ctl_end *
+find_end(const struct follow *f, const char *event)
 {
-	static const struct {
-		const char *event;
-		int status;
-	} ends[] = {
-		{ "certificate not issued", EXIT_PERSON },
-		{ "issuing has to wait", EXIT_PERSON },
-		{ "reload failed", EXIT_PERSON },
-		{ "reloaded", EXIT_WELL },
-	};
-	size_t i;
+	const struct ctl_end *end;
 
-	if (strcmp(event, "certificate installed") == 0 && !f->reloads)
-		return EXIT_WELL;
-	for (i = 0; i < NELEM(ends); i++)
-		if (strcmp(event, ends[i].event) == 0)
-			return ends[i].status;
-	return -1;
+	for (end = f->ends; end->event != NULL; end++)
+		if (strcmp(event, end->event) == 0)
+			return end;
+	return NULL;
 }
 
 static void
@@ -117,7 +114,7 @@ follow_line(struct follow *f)
 	AUTO(json_free)
 	struct json *o = json_parse(f->line.data, f->line.len, NULL);
 	const char *event = json_get_text(o, "event");
-	int end;
+	const struct ctl_end *end;
 
 	if (event == NULL || f->over)
 		return;
@@ -127,10 +124,10 @@ follow_line(struct follow *f)
 		return;
 	}
 	print_event(f->ctl, o);
-	end = verdict(f, event);
-	if (end == -1)
+	end = find_end(f, event);
+	if (end == NULL)
 		return;
-	f->exit_status = end;
+	f->exit_status = end->exit_status;
 	f->over = true;
 	loop_stop(f->ctl->loop);
 }
@@ -170,13 +167,11 @@ followed(void *arg, const struct http_reply *r, const struct err *failed)
 }
 
 int
-ctl_follow(struct ctl *ctl, const char *name, bool reloads,
-    int (*begin)(struct ctl *, const char *name))
+ctl_follow(struct ctl *ctl, const struct args *a, const struct ctl_end *ends,
+    int (*begin)(struct ctl *, const struct args *))
 {
 	struct follow f = { .ctl = ctl,
-		.name = name,
-		.reloads = reloads,
-		.begin = begin,
+		.ends = ends,
 		.line = BUF_INIT(LINE_LEN),
 		.exit_status = EXIT_NO_ASK };
 	AUTO(buf_done) struct buf url = BUF_INIT(4096);
@@ -187,14 +182,14 @@ ctl_follow(struct ctl *ctl, const char *name, bool reloads,
 	struct err e;
 	int r;
 
-	buf_printf(&url, HOST "/v1/events?cert=%s", name);
+	buf_printf(&url, HOST "/v1/events?cert=%s", a->what);
 	req.url = buf_str(&url);
 	if (http_start(ctl->http, &req, followed, &f, &e) == NULL) {
 		fprintf(stderr, "acmectl: %s\n", e.what);
 		return EXIT_NO_ASK;
 	}
 	if (loop_run(ctl->loop, &e) == 0 && f.begun) {
-		r = begin(ctl, name);
+		r = begin(ctl, a);
 		if (r != EXIT_WELL)
 			f.exit_status = r;
 		else if (!f.over && loop_run(ctl->loop, &e) == -1)

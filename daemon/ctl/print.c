@@ -1,131 +1,46 @@
 /* SPDX-License-Identifier: ISC */
-/* What a person reads, within 80 columns, colours only on a terminal. */
+/* How things stand, for a person: the whole, one certificate, what happens. */
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/ctl/ctl.h"
+#include "daemon/ctl/out.h"
 #include "lib/base/cleanup.h"
-#include "lib/base/clock.h"
-#include "lib/base/str.h"
 
-#define RED    "31"
-#define GREEN  "32"
-#define YELLOW "33"
-#define BOLD   "1"
-#define WIDTH  78
+#define NAME_WIDTH       30
+#define NEXT_WIDTH       21
+#define LIMITS_MAX       5
+#define UNCONFIGURED_MAX 20
 
-#define SPAN_MAX 48  /* "in 29 days" */
-#define TEXT_MAX 160 /* what comes next, with its span */
-
-/* Text of the daemon, made safe for a terminal; the caller frees. */
-static char *
-text(const struct json *o, const char *key)
+/* The character in front of a certificate, and its colour. */
+static char
+mark(const struct json *c, const char **colour)
 {
-	const char *value = json_get_text(o, key);
-	char *copy = value == NULL ? NULL : strdup(value);
-
-	if (copy != NULL)
-		str_clean(copy);
-	return copy;
-}
-
-static const char *
-or_empty(const char *s)
-{
-	return s == NULL ? "" : s;
-}
-
-static int64_t
-number(const struct json *o, const char *key)
-{
-	int64_t v;
-
-	return o != NULL && json_opt_int(o, key, 0, &v, NULL) == 0 ? v : 0;
-}
-
-static bool
-flag(const struct json *o, const char *key)
-{
-	bool v;
-
-	return o != NULL && json_opt_bool(o, key, false, &v, NULL) == 0 && v;
-}
-
-static bool
-has(const struct json *o, const char *key, const char *value)
-{
-	const char *v = json_get_text(o, key);
-
-	return v != NULL && strcmp(v, value) == 0;
-}
-
-static void
-colour(const struct ctl *ctl, const char *code)
-{
-	if (ctl->colour)
-		printf("\033[%sm", code);
-}
-
-static void
-plain(const struct ctl *ctl)
-{
-	if (ctl->colour)
-		fputs("\033[0m", stdout);
-}
-
-/* "in 29 days", "5 h ago", "" */
-static void
-relative(const struct json *o, const char *key, char *out, size_t size)
-{
-	const char *value = json_get_text(o, key);
-	char span[SPAN_MAX / 2];
-	int64_t t, left;
-
-	out[0] = '\0';
-	if (value == NULL || clock_parse(value, &t) == -1)
-		return;
-	left = t - clock_now();
-	str_ago(left < 0 ? -left : left, span, sizeof(span));
-	if (left < 0)
-		(void)snprintf(out, size, "%s ago", span);
-	else
-		(void)snprintf(out, size, "in %s", span);
-}
-
-/* The text folded at spaces, with an indent; a long URL is never broken. */
-static void
-fold(const char *s, int indent)
-{
-	size_t room = (size_t)(WIDTH - indent);
-	size_t len, cut;
-
-	while (*s != '\0') {
-		len = strlen(s);
-		cut = len;
-		if (len > room) {
-			for (cut = room; cut > 0 && s[cut] != ' '; cut--)
-				continue;
-			if (cut == 0)
-				cut = strcspn(s, " ");
-		}
-		printf("%.*s\n", (int)cut, s);
-		s += cut;
-		while (*s == ' ')
-			s++;
-		if (*s != '\0')
-			printf("%*s", indent, "");
+	if (out_is(c, "alarm", "critical") || out_is(c, "health", "bad")) {
+		*colour = OUT_RED;
+		return '!';
 	}
+	if (out_is(c, "alarm", "warning") || out_is(c, "health", "warning")) {
+		*colour = OUT_YELLOW;
+		return '~';
+	}
+	*colour = OUT_GREEN;
+	return ' ';
 }
 
 static void
-line(const char *label, const char *value)
+heading(const struct ctl *ctl, const struct json *cert)
 {
-	if (value == NULL || *value == '\0')
-		return;
-	printf("  %-12s ", label);
-	fold(value, 15);
+	AUTO(free) char *name = out_text(cert, "name");
+	const char *colour;
+
+	putchar('\n');
+	/* what has a heading is not green */
+	out_colour(ctl, mark(cert, &colour) == '!' ? OUT_RED : OUT_YELLOW);
+	fputs(out_or_empty(name), stdout);
+	out_plain(ctl);
 }
 
 static const char *
@@ -137,9 +52,63 @@ advice(const struct json *cert, const struct json *trouble)
 		return json_get_text(trouble, "hint");
 	if (json_get_object(cert, "deploy_trouble") == trouble)
 		return "run the reload command by hand and mend what it says";
-	return flag(trouble, "operator")
+	return out_flag(trouble, "operator")
 		   ? "mend the cause, then: acmectl renew NAME"
 		   : "nothing yet: acmed tries again by itself";
+}
+
+static bool
+alarming(const struct json *cert)
+{
+	return out_is(cert, "alarm", "warning") ||
+	       out_is(cert, "alarm", "critical");
+}
+
+static void
+alarm_line(const struct json *cert)
+{
+	AUTO(free) char *level = out_text(cert, "alarm");
+	char ends[OUT_SPAN], buf[OUT_TEXT];
+
+	out_relative(cert, "not_after", ends, sizeof(ends));
+	if (!alarming(cert))
+		return;
+	(void)snprintf(buf, sizeof(buf), "%.16s: %s%s", level,
+	    *ends == '\0'                 ? "there is none"
+	    : strstr(ends, "ago") != NULL ? "it expired "
+					  : "it expires ",
+	    ends);
+	out_line("alarm:", buf);
+}
+
+static void
+next_line(const struct json *cert)
+{
+	AUTO(free) char *next = out_text(cert, "next");
+	char at[OUT_SPAN], buf[OUT_TEXT];
+
+	out_relative(cert, "next_at", at, sizeof(at));
+	(void)snprintf(buf, sizeof(buf), "%s%s%s", out_or_empty(next),
+	    *at == '\0' ? "" : " ", at);
+	out_line("acmed will:", buf);
+}
+
+/* Who is asked; and who was, when that was another. */
+static void
+ca_line(const struct json *cert, bool always)
+{
+	AUTO(free) char *ca = out_text(cert, "ca");
+	AUTO(free) char *by = out_text(cert, "issued_by");
+	char buf[OUT_TEXT];
+	bool other = ca != NULL && by != NULL && strcmp(ca, by) != 0;
+
+	if (other) {
+		(void)snprintf(buf, sizeof(buf),
+		    "%.64s now; what is installed is from %.64s", ca, by);
+		out_line("CA:", buf);
+	} else if (always) {
+		out_line("CA:", ca);
+	}
 }
 
 static void
@@ -147,81 +116,163 @@ trouble(const struct ctl *ctl, const struct json *cert, const char *key)
 {
 	const struct json *t = json_get_object(cert, key);
 	bool deploy = strcmp(key, "deploy_trouble") == 0;
-	AUTO(free) char *name = text(cert, "name");
-	AUTO(free) char *what = text(t, "text");
-	AUTO(free) char *url = text(t, "url");
-	AUTO(free) char *next = text(cert, "next");
+	AUTO(free) char *what = out_text(t, "text");
+	AUTO(free) char *url = out_text(t, "url");
+	AUTO(free) char *waits = out_text(cert, "waiting_for");
 	AUTO(free) char *should = NULL;
-	char since[SPAN_MAX], at[SPAN_MAX], buf[TEXT_MAX];
+	int64_t failures = out_number(t, "failures");
+	char last[OUT_SPAN];
 
 	if (t == NULL)
 		return;
-	relative(t, "since", since, sizeof(since));
-	relative(cert, "next_at", at, sizeof(at));
-	putchar('\n');
-	colour(ctl, has(cert, "health", "bad") ? RED : YELLOW);
-	printf("%s", or_empty(name));
-	plain(ctl);
-	printf(": %s, %lld failed attempt%s, the last %s\n",
+	out_relative(t, "at", last, sizeof(last));
+	heading(ctl, cert);
+	printf(": %s, %lld failed attempt%s%s%s\n",
 	    deploy ? "installed but not reloaded"
-		   : (has(cert, "state", "none") ? "no certificate"
-						 : "not renewed"),
-	    (long long)number(t, "failures"),
-	    number(t, "failures") == 1 ? "" : "s", since);
-	line("error:", what);
-	line("open:", url);
-	(void)snprintf(buf, sizeof(buf), "%s %s", or_empty(next), at);
-	line("acmed will:", buf);
-	should = strdup(advice(cert, t));
-	if (should != NULL)
-		str_clean(should);
-	line("you should:", should);
+		   : (out_is(cert, "state", "none") ? "no certificate"
+						    : "not renewed"),
+	    (long long)failures, failures == 1 ? "" : "s",
+	    *last == '\0' ? "" : ", the last ", last);
+	if (failures > 1)
+		out_instant(t, "since:", "since");
+	alarm_line(cert);
+	out_line("error:", what);
+	out_line("open:", url);
+	ca_line(cert, false);
+	out_line("waiting for:", waits);
+	next_line(cert);
+	should = out_copy(advice(cert, t));
+	out_line("you should:", should);
+}
+
+static void
+replace(const struct ctl *ctl, const struct json *cert)
+{
+	const struct json *r = json_get_object(cert, "replace");
+	AUTO(free) char *url = out_text(r, "url");
+	char since[OUT_SPAN];
+
+	if (r == NULL)
+		return;
+	out_relative(r, "since", since, sizeof(since));
+	heading(ctl, cert);
+	printf(": the CA wants it replaced%s%s\n",
+	    *since == '\0' ? "" : ", since ", since);
+	out_line("open:", url);
+	next_line(cert);
+	out_line("you should:",
+	    url == NULL ? "see to it that it is renewed soon"
+			: "read there why, and see to it that it is renewed "
+			  "soon");
+}
+
+/* Nothing has failed, but time runs out. */
+static void
+late(const struct ctl *ctl, const struct json *cert)
+{
+	AUTO(free) char *waits = out_text(cert, "waiting_for");
+
+	if (!alarming(cert) || json_get_object(cert, "trouble") != NULL ||
+	    json_get_object(cert, "deploy_trouble") != NULL ||
+	    json_get_object(cert, "replace") != NULL)
+		return;
+	heading(ctl, cert);
+	puts(out_is(cert, "state", "none") ? ": no certificate yet"
+					   : ": not renewed yet");
+	alarm_line(cert);
+	ca_line(cert, false);
+	out_line("waiting for:", waits);
+	next_line(cert);
+	out_line("you should:",
+	    waits != NULL ? "see what is left: acmectl budget"
+			  : "see how it goes: acmectl renew NAME --wait");
 }
 
 static void
 row(const struct ctl *ctl, const struct json *c)
 {
-	AUTO(free) char *name = text(c, "name");
-	AUTO(free) char *state = text(c, "state");
-	AUTO(free) char *next = text(c, "next");
-	AUTO(free) char *step = text(c, "step");
-	char ends[SPAN_MAX], at[SPAN_MAX];
-	bool bad = has(c, "health", "bad"), warn = has(c, "health", "warning");
+	AUTO(free) char *name = out_text(c, "name");
+	AUTO(free) char *state = out_text(c, "state");
+	AUTO(free) char *next = out_text(c, "next");
+	AUTO(free) char *step = out_text(c, "step");
+	char ends[OUT_SPAN], at[OUT_SPAN], what[OUT_TEXT];
+	const char *colour;
+	char sign = mark(c, &colour);
 
-	relative(c, "not_after", ends, sizeof(ends));
-	relative(c, "next_at", at, sizeof(at));
-	colour(ctl, bad ? RED : warn ? YELLOW : GREEN);
-	printf("%s ", bad ? "!" : warn ? "~" : " ");
-	plain(ctl);
-	if (name != NULL && strlen(name) > 30)
-		memcpy(name + 27, "...", 4);
-	printf("%-30s %-9s %-14s %s %s\n", or_empty(name), or_empty(state),
-	    *ends == '\0' ? "-" : ends, step != NULL ? step : or_empty(next),
-	    step != NULL ? "" : at);
+	out_relative(c, "not_after", ends, sizeof(ends));
+	out_relative(c, "next_at", at, sizeof(at));
+	if (step != NULL) {
+		(void)snprintf(what, sizeof(what), "%s", step);
+		out_cut(what, NEXT_WIDTH);
+	} else if (json_get_text(c, "waiting_for") != NULL) {
+		(void)snprintf(what, sizeof(what), "limit, %s",
+		    *at == '\0' ? "for now" : at);
+	} else {
+		if (next != NULL)
+			out_cut(next, NEXT_WIDTH - 1 - strlen(at));
+		(void)snprintf(what, sizeof(what), "%s%s%s", out_or_empty(next),
+		    *at == '\0' ? "" : " ", at);
+	}
+	if (name != NULL)
+		out_cut(name, NAME_WIDTH);
+	out_colour(ctl, colour);
+	printf("%c ", sign);
+	out_plain(ctl);
+	printf("%-*s %-10s %-14s %s\n", NAME_WIDTH, out_or_empty(name),
+	    out_or_empty(state), *ends == '\0' ? "-" : ends, what);
+}
+
+/* "312 of 10,000 done, 8 running, 9,680 waiting, about 4 days to go." */
+static void
+progress(const struct json *root)
+{
+	const struct json *q = json_get_object(root, "queue");
+	int64_t done = out_number(q, "done"),
+		running = out_number(q, "running");
+	int64_t waiting = out_number(q, "waiting");
+	int64_t limited = out_number(q, "limited");
+	char a[OUT_COUNT], b[OUT_COUNT], c[OUT_COUNT], d[OUT_COUNT];
+	char ends[OUT_SPAN];
+
+	if (running + waiting < 2)
+		return;
+	printf("%s of %s done, %s running, %s waiting", out_count(done, a),
+	    out_count(done + running + waiting, b), out_count(running, c),
+	    out_count(waiting, d));
+	out_relative(q, "ends", ends, sizeof(ends));
+	if (strncmp(ends, "in ", 3) == 0)
+		printf(", about %s to go", ends + 3);
+	puts(".");
+	if (limited != 0)
+		printf("Of these %s wait for a limit of the CA.\n",
+		    out_count(limited, a));
 }
 
 static void
 verdict(const struct ctl *ctl, const struct json *root)
 {
 	const struct json *n = json_get_object(root, "counts");
-	AUTO(free) char *version = text(root, "version");
-	int64_t total = number(n, "certificates");
-	bool well = flag(root, "healthy");
+	AUTO(free) char *version = out_text(root, "version");
+	int64_t total = out_number(n, "certificates");
+	bool well = out_flag(root, "healthy");
+	char num[OUT_COUNT];
 
-	colour(ctl, well ? GREEN : RED);
-	printf("acmed %s: %lld certificate%s, %lld valid", or_empty(version),
-	    (long long)total, total == 1 ? "" : "s",
-	    (long long)number(n, "valid"));
-	if (number(n, "busy") != 0)
-		printf(", %lld under way", (long long)number(n, "busy"));
-	if (number(n, "failing") != 0)
-		printf(", %lld in trouble", (long long)number(n, "failing"));
+	out_colour(ctl, well ? OUT_GREEN : OUT_RED);
+	printf("acmed %s: %s certificate%s", out_or_empty(version),
+	    out_count(total, num), total == 1 ? "" : "s");
+	printf(", %s valid", out_count(out_number(n, "valid"), num));
+	if (out_number(n, "busy") != 0)
+		printf(", %s under way", out_count(out_number(n, "busy"), num));
+	if (out_number(n, "failing") != 0)
+		printf(", %s in trouble",
+		    out_count(out_number(n, "failing"), num));
 	puts(well ? "." : ": something needs you.");
-	plain(ctl);
-	if (!flag(root, "clock_right"))
+	out_plain(ctl);
+	progress(root);
+	if (!out_flag(root, "clock_right"))
 		puts("The clock of this machine is wrong: nothing is renewed "
 		     "until it is right.");
-	if (number(n, "unsaved") != 0)
+	if (out_number(n, "unsaved") != 0)
 		puts("The state folder cannot be written: look at its disk "
 		     "and at acmed's log.");
 }
@@ -229,23 +280,104 @@ verdict(const struct ctl *ctl, const struct json *root)
 static void
 ca_trouble(const struct ctl *ctl, const struct json *ca)
 {
-	AUTO(free) char *name = text(ca, "name");
-	AUTO(free) char *why = text(ca, "trouble");
-	char at[SPAN_MAX];
+	AUTO(free) char *name = out_text(ca, "name");
+	AUTO(free) char *why = out_text(ca, "trouble");
+	char at[OUT_SPAN];
 
 	if (why == NULL)
 		return;
-	relative(ca, "next_at", at, sizeof(at));
+	out_relative(ca, "next_at", at, sizeof(at));
 	putchar('\n');
-	colour(ctl, flag(ca, "stopped") ? RED : YELLOW);
-	printf("CA %s", or_empty(name));
-	plain(ctl);
+	out_colour(ctl, out_flag(ca, "stopped") ? OUT_RED : OUT_YELLOW);
+	printf("CA %s", out_or_empty(name));
+	out_plain(ctl);
 	puts(": cannot be used now");
-	line("error:", why);
-	if (flag(ca, "stopped"))
-		line("you should:", "mend the cause, then: acmectl reload");
+	out_line("error:", why);
+	if (out_flag(ca, "stopped"))
+		out_line("you should:", "mend the cause, then: acmectl reload");
 	else
 		printf("  acmed will:  ask again %s\n", at);
+}
+
+/* How many of those shown wait for the same as number i; 0: told before. */
+static size_t
+same_limit(const struct json *certs, size_t i, const char *text)
+{
+	size_t j, n = 0;
+
+	for (j = 0; j < json_len(certs); j++) {
+		if (!out_is(json_at(certs, j), "waiting_for", text))
+			continue;
+		if (j < i)
+			return 0;
+		n++;
+	}
+	return n;
+}
+
+static void
+limits(const struct ctl *ctl, const struct json *certs)
+{
+	size_t i, n, told = 0;
+
+	for (i = 0; i < json_len(certs) && told < LIMITS_MAX; i++) {
+		AUTO(free)
+		char *text = out_text(json_at(certs, i), "waiting_for");
+		const char *raw =
+		    json_get_text(json_at(certs, i), "waiting_for");
+
+		if (text == NULL || (n = same_limit(certs, i, raw)) == 0)
+			continue;
+		if (told++ == 0) {
+			putchar('\n');
+			out_title(ctl, "Waiting for a limit (acmectl budget):");
+		}
+		printf("  %4zu  ", n);
+		out_fold(text, 8);
+	}
+}
+
+static void
+unconfigured(const struct ctl *ctl, const struct json *root)
+{
+	const struct json *list = json_get_array(root, "unconfigured");
+	size_t i, n = json_len(list);
+
+	if (n == 0)
+		return;
+	putchar('\n');
+	out_title(ctl, "No longer in the configuration, kept, not renewed:");
+	for (i = 0; i < n && i < UNCONFIGURED_MAX; i++) {
+		const struct json *c = json_at(list, i);
+		AUTO(free) char *name = out_text(c, "name");
+		AUTO(free) char *ca = out_text(c, "ca");
+		char ends[OUT_SPAN];
+
+		out_relative(c, "not_after", ends, sizeof(ends));
+		if (name != NULL)
+			out_cut(name, NAME_WIDTH);
+		printf("  %-*s %-10s ", NAME_WIDTH, out_or_empty(name),
+		    *ends == '\0'                 ? "none"
+		    : strstr(ends, "ago") != NULL ? "expired"
+						  : "valid");
+		if (ca == NULL)
+			puts(*ends == '\0' ? "-" : ends);
+		else
+			printf("%-14s %s\n", *ends == '\0' ? "-" : ends, ca);
+	}
+	if (i < n)
+		printf("  ... and %zu more\n", n - i);
+	puts("  acmectl forget NAME archives one.");
+}
+
+static void
+table_head(const struct ctl *ctl)
+{
+	putchar('\n');
+	out_colour(ctl, OUT_BOLD);
+	printf("  %-*s %-10s %-14s %s\n", NAME_WIDTH, "NAME", "STATE",
+	    "EXPIRES", "NEXT");
+	out_plain(ctl);
 }
 
 void
@@ -256,89 +388,94 @@ print_status(const struct ctl *ctl, const struct json *root)
 	size_t i, n = json_len(certs);
 
 	verdict(ctl, root);
-	if (n != 0) {
-		putchar('\n');
-		colour(ctl, BOLD);
-		printf("  %-30s %-9s %-14s %s\n", "NAME", "STATE", "EXPIRES",
-		    "NEXT");
-		plain(ctl);
-	}
+	if (n != 0)
+		table_head(ctl);
 	for (i = 0; i < n; i++)
 		row(ctl, json_at(certs, i));
-	if (number(root, "not_shown") != 0)
+	if (out_number(root, "not_shown") != 0)
 		printf("  ... and %lld more, none of them worse "
 		       "(acmectl status --all, up to 5000)\n",
-		    (long long)number(root, "not_shown"));
+		    (long long)out_number(root, "not_shown"));
+	limits(ctl, certs);
+	unconfigured(ctl, root);
 	for (i = 0; i < json_len(cas); i++)
 		ca_trouble(ctl, json_at(cas, i));
 	for (i = 0; i < n; i++) {
 		trouble(ctl, json_at(certs, i), "trouble");
 		trouble(ctl, json_at(certs, i), "deploy_trouble");
+		replace(ctl, json_at(certs, i));
+		late(ctl, json_at(certs, i));
 	}
 }
 
-/* "2026-11-23T15:04:05Z (in 5 h)" */
 static void
-instant(const struct json *o, const char *label, const char *key)
+labelled(const struct json *c, const char *const (*pairs)[2], size_t n)
 {
-	AUTO(free) char *value = text(o, key);
-	char ago[SPAN_MAX], buf[TEXT_MAX];
-
-	if (value == NULL)
-		return;
-	relative(o, key, ago, sizeof(ago));
-	(void)snprintf(buf, sizeof(buf), "%s (%s)", value, ago);
-	line(label, buf);
-}
-
-static void
-words(const struct json *o, const char *label, const char *key)
-{
-	const struct json *list = json_get_array(o, key);
-	AUTO(buf_done) struct buf all = BUF_INIT(65536);
 	size_t i;
 
-	for (i = 0; i < json_len(list); i++)
-		buf_printf(&all, "%s%s", i == 0 ? "" : " ",
-		    or_empty(json_text(json_at(list, i))));
-	if (buf_ok(&all) && all.len != 0) {
-		str_clean(all.data);
-		line(label, all.data);
+	for (i = 0; i < n; i++) {
+		AUTO(free) char *value = out_text(c, pairs[i][1]);
+
+		out_line(pairs[i][0], value);
 	}
 }
 
 void
 print_cert(const struct ctl *ctl, const struct json *c)
 {
-	static const struct {
-		const char *label, *key;
-	} before[] = { { "state:", "state" }, { "step:", "step" },
-		{ "CA:", "ca" }, { "key type:", "key_type" },
+	static const char *const first[][2] = { { "state:", "state" },
+		{ "step:", "step" } };
+	static const char *const second[][2] = { { "key type:", "key_type" },
 		{ "issuer:", "issuer" }, { "serial:", "serial" },
 		{ "key:", "key_id" }, { "account:", "account" },
 		{ "files:", "dir" }, { "reload:", "deploy" },
 		{ "order:", "order" } };
-	AUTO(free) char *name = text(c, "name");
-	AUTO(free) char *next = text(c, "next");
-	size_t i;
+	AUTO(free) char *name = out_text(c, "name");
+	AUTO(free) char *next = out_text(c, "next");
+	AUTO(free) char *waits = out_text(c, "waiting_for");
 
-	colour(ctl, BOLD);
-	printf("%s\n", or_empty(name));
-	plain(ctl);
-	words(c, "names:", "names");
-	for (i = 0; i < NELEM(before); i++) {
-		AUTO(free) char *value = text(c, before[i].key);
-
-		line(before[i].label, value);
-	}
-	words(c, "command:", "reload");
-	instant(c, "issued:", "not_before");
-	instant(c, "installed:", "installed_at");
-	instant(c, "expires:", "not_after");
-	line("next:", next);
-	instant(c, "next at:", "next_at");
+	out_title(ctl, out_or_empty(name));
+	out_words(c, "names:", "names");
+	labelled(c, first, NELEM(first));
+	if (out_flag(c, "rehearsing"))
+		out_line("rehearsal:",
+		    "at the CA's test directory: nothing is installed");
+	ca_line(c, true);
+	labelled(c, second, NELEM(second));
+	out_words(c, "command:", "reload");
+	out_instant(c, "issued:", "not_before");
+	out_instant(c, "installed:", "installed_at");
+	out_instant(c, "expires:", "not_after");
+	alarm_line(c);
+	out_line("waiting for:", waits);
+	out_line("next:", next);
+	out_instant(c, "next at:", "next_at");
 	trouble(ctl, c, "trouble");
 	trouble(ctl, c, "deploy_trouble");
+	replace(ctl, c);
+}
+
+/* What forgetting a certificate means, told before it is asked for. */
+void
+print_forget(const struct ctl *ctl, const struct json *root, const char *name)
+{
+	const struct json *list = json_get_array(root, "unconfigured");
+	char ends[OUT_SPAN] = "";
+	size_t i;
+
+	for (i = 0; i < json_len(list); i++)
+		if (out_is(json_at(list, i), "name", name))
+			out_relative(
+			    json_at(list, i), "not_after", ends, sizeof(ends));
+	out_title(ctl, name);
+	if (strncmp(ends, "in ", 3) == 0)
+		printf("  Its certificate is valid: it expires %s.\n", ends);
+	else if (*ends != '\0')
+		printf("  Its certificate has expired %s.\n", ends);
+	puts("  It leaves live/, so that a service that still reads it there "
+	     "fails at its\n  next start or reload.  Its files and keys move "
+	     "to archive/ in the state\n  folder, and acmed remembers nothing "
+	     "of it any more.");
 }
 
 struct event_print {
@@ -350,7 +487,7 @@ event_member(void *arg, const char *key, const struct json *v)
 {
 	const char *skip[] = { "time", "level", "event", "cert" };
 	struct event_print *p = arg;
-	AUTO(free) char *copy = NULL;
+	AUTO(free) char *copy = out_copy(json_text(v));
 	int64_t n;
 	size_t i;
 
@@ -360,10 +497,8 @@ event_member(void *arg, const char *key, const struct json *v)
 	if (json_text(v) != NULL) {
 		if (*json_text(v) == '\0')
 			return;
-		copy = strdup(json_text(v));
-		if (copy != NULL)
-			str_clean(copy);
-		printf("%s%s %s", p->first ? ": " : ", ", key, or_empty(copy));
+		printf(
+		    "%s%s %s", p->first ? ": " : ", ", key, out_or_empty(copy));
 	} else if (json_number(v, &n) == 0) {
 		printf("%s%s %lld", p->first ? ": " : ", ", key, (long long)n);
 	} else {
@@ -375,18 +510,19 @@ event_member(void *arg, const char *key, const struct json *v)
 void
 print_event(const struct ctl *ctl, const struct json *o)
 {
-	AUTO(free) char *event = text(o, "event");
-	AUTO(free) char *time = text(o, "time");
+	AUTO(free) char *event = out_text(o, "event");
+	AUTO(free) char *time = out_text(o, "time");
 	struct event_print p = { .first = true };
-	bool bad = has(o, "level", "error"), warn = has(o, "level", "warn");
+	bool bad = out_is(o, "level", "error"),
+	     warn = out_is(o, "level", "warn");
 
-	if (strcmp(or_empty(event), "exchange") == 0)
+	if (strcmp(out_or_empty(event), "exchange") == 0)
 		return;
-	printf("%s ", or_empty(time));
+	printf("%s ", out_or_empty(time));
 	if (bad || warn)
-		colour(ctl, bad ? RED : YELLOW);
-	printf("%s", or_empty(event));
-	plain(ctl);
+		out_colour(ctl, bad ? OUT_RED : OUT_YELLOW);
+	printf("%s", out_or_empty(event));
+	out_plain(ctl);
 	json_each(o, event_member, &p);
 	putchar('\n');
 	fflush(stdout);

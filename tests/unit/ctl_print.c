@@ -1,0 +1,643 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What people read, letter by letter: answers of the daemon as it gives them,
+ * and the pages that acmectl makes of them.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "daemon/ctl/ctl.h"
+#include "daemon/ctl/out.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/clock.h"
+#include "lib/base/fs.h"
+
+#define NOW INT64_C(1795446245) /* 2026-11-23T15:04:05Z */
+
+static struct ctl ctl;
+static int page, screen;
+static struct buf text;
+
+static struct json *
+parse(const char *json)
+{
+	struct err e;
+	struct json *root = json_parse(json, strlen(json), &e);
+
+	if (root == NULL)
+		fail_msg("%s", e.what);
+	return root;
+}
+
+static void
+begin_page(void)
+{
+	(void)fflush(stdout);
+	page = memfd_create("page", MFD_CLOEXEC);
+	screen = dup(STDOUT_FILENO);
+	assert_int_not_equal(dup2(page, STDOUT_FILENO), -1);
+}
+
+static const char *
+end_page(void)
+{
+	(void)fflush(stdout);
+	assert_int_not_equal(dup2(screen, STDOUT_FILENO), -1);
+	buf_reset(&text);
+	assert_int_equal(fs_read_fd(page, &text, NULL), 0);
+	(void)close(page);
+	(void)close(screen);
+	return buf_str(&text);
+}
+
+static void
+expect(void (*print)(const struct ctl *, const struct json *), const char *json,
+    const char *want)
+{
+	AUTO(json_free) struct json *root = parse(json);
+	const char *have;
+
+	begin_page();
+	print(&ctl, root);
+	have = end_page();
+	if (strcmp(have, want) != 0)
+		fail_msg("have:\n%s\nwant:\n%s", have, want);
+}
+
+static int
+begin(void **state)
+{
+	(void)state;
+	ctl = (struct ctl){ .colour = false };
+	clock_fake(NOW);
+	text = BUF_INIT(1 << 20);
+	return 0;
+}
+
+static int
+end(void **state)
+{
+	(void)state;
+	buf_done(&text);
+	return 0;
+}
+
+static void
+well(void **state)
+{
+	(void)state;
+	expect(print_status,
+	    "{\"version\":\"1.2\",\"clock_right\":true,\"healthy\":true,"
+	    "\"counts\":{\"certificates\":1,\"valid\":1},"
+	    "\"queue\":{\"done\":1,\"running\":0,\"waiting\":0},"
+	    "\"certificates\":[{\"name\":\"www\",\"health\":\"ok\","
+	    "\"alarm\":\"none\",\"state\":\"valid\",\"ca\":\"letsencrypt\","
+	    "\"not_after\":\"2027-01-23T15:04:05Z\",\"next\":\"renew\","
+	    "\"next_at\":\"2026-12-23T15:04:05Z\"}]}",
+	    "acmed 1.2: 1 certificate, 1 valid.\n"
+	    "\n"
+	    "  NAME                           STATE      EXPIRES        NEXT\n"
+	    "  www                            valid      in 61 days     renew "
+	    "in 30 "
+	    "days\n");
+}
+
+static void
+nothing(void **state)
+{
+	(void)state;
+	expect(print_status, "{}",
+	    "acmed : 0 certificates, 0 valid: something needs you.\n"
+	    "The clock of this machine is wrong: nothing is renewed until it "
+	    "is right.\n");
+	expect(print_budget, "{}", "");
+	expect(print_cert, "{}", "\n");
+	expect(print_event, "{}", " \n");
+	/* members of other types are not there */
+	expect(print_status,
+	    "{\"version\":7,\"healthy\":\"yes\",\"clock_right\":true,"
+	    "\"queue\":[],\"certificates\":{},\"unconfigured\":7,"
+	    "\"counts\":{\"certificates\":\"many\"},\"cas\":{}}",
+	    "acmed : 0 certificates, 0 valid: something needs you.\n");
+}
+
+/* A first start with 10,000 names. */
+static void
+queue(void **state)
+{
+	(void)state;
+	expect(print_status,
+	    "{\"version\":\"1.2\",\"clock_right\":true,\"healthy\":true,"
+	    "\"counts\":{\"certificates\":10000,\"valid\":312,\"busy\":8},"
+	    "\"queue\":{\"done\":312,\"running\":8,\"waiting\":9680,"
+	    "\"limited\":9600,\"ends\":\"2026-11-27T15:04:05Z\"},"
+	    "\"not_shown\":9996,\"certificates\":["
+	    "{\"name\":\"a\",\"state\":\"issuing\",\"step\":\"finalize\"},"
+	    "{\"name\":\"b\",\"state\":\"trying "
+	    "out\",\"step\":\"authorization\","
+	    "\"rehearsing\":true},"
+	    "{\"name\":\"c\",\"state\":\"queued\",\"next\":\"wait\","
+	    "\"next_at\":\"2026-11-23T17:04:05Z\","
+	    "\"waiting_for\":\"new-orders of letsencrypt\"},"
+	    "{\"name\":\"d\",\"state\":\"queued\","
+	    "\"waiting_for\":\"per-domain of letsencrypt for example.org\"},"
+	    "{\"name\":\"e\",\"state\":\"queued\","
+	    "\"waiting_for\":\"new-orders of letsencrypt\"}]}",
+	    "acmed 1.2: 10,000 certificates, 312 valid, 8 under way.\n"
+	    "312 of 10,000 done, 8 running, 9,680 waiting, about 4 days to "
+	    "go.\n"
+	    "Of these 9,600 wait for a limit of the CA.\n"
+	    "\n"
+	    "  NAME                           STATE      EXPIRES        NEXT\n"
+	    "  a                              issuing    -              "
+	    "finalize\n"
+	    "  b                              trying out -              "
+	    "authorization\n"
+	    "  c                              queued     -              limit, "
+	    "in "
+	    "2 h\n"
+	    "  d                              queued     -              limit, "
+	    "for "
+	    "now\n"
+	    "  e                              queued     -              limit, "
+	    "for "
+	    "now\n"
+	    "  ... and 9996 more, none of them worse (acmectl status --all, up "
+	    "to 5000)\n"
+	    "\n"
+	    "Waiting for a limit (acmectl budget):\n"
+	    "     2  new-orders of letsencrypt\n"
+	    "     1  per-domain of letsencrypt for example.org\n");
+}
+
+static void
+unconfigured(void **state)
+{
+	(void)state;
+	expect(print_status,
+	    "{\"version\":\"1.2\",\"clock_right\":true,\"healthy\":true,"
+	    "\"unconfigured\":["
+	    "{\"name\":\"old.example.org\",\"ca\":\"letsencrypt\","
+	    "\"not_after\":\"2026-12-23T15:04:05Z\"},"
+	    "{\"name\":\"older\",\"ca\":\"zerossl\","
+	    "\"not_after\":\"2026-11-20T15:04:05Z\"},"
+	    "{\"name\":\"never\"}]}",
+	    "acmed 1.2: 0 certificates, 0 valid.\n"
+	    "\n"
+	    "No longer in the configuration, kept, not renewed:\n"
+	    "  old.example.org                valid      in 30 days     "
+	    "letsencrypt\n"
+	    "  older                          expired    3 days ago     "
+	    "zerossl\n"
+	    "  never                          none       -\n"
+	    "  acmectl forget NAME archives one.\n");
+}
+
+static void
+many_unconfigured(void **state)
+{
+	AUTO(json_free) struct json *root = json_object();
+	struct json *list = json_set_array(root, "unconfigured");
+	const char *have;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 25; i++)
+		json_set_str(json_push_object(list), "name", "x");
+	begin_page();
+	print_status(&ctl, root);
+	have = end_page();
+	assert_non_null(strstr(have, "\n  ... and 5 more\n"));
+}
+
+/* All that there is to say of one, in the order that it is needed. */
+static void
+paused(void **state)
+{
+	(void)state;
+	expect(print_status,
+	    "{\"version\":\"1.2\",\"clock_right\":true,\"healthy\":false,"
+	    "\"counts\":{\"certificates\":1,\"valid\":1,\"failing\":1},"
+	    "\"certificates\":[{\"name\":\"www\",\"health\":\"bad\","
+	    "\"alarm\":\"critical\",\"state\":\"valid\",\"ca\":\"zerossl\","
+	    "\"issued_by\":\"letsencrypt\","
+	    "\"not_after\":\"2026-11-24T11:04:05Z\",\"next\":\"look again\","
+	    "\"next_at\":\"2026-11-24T15:04:05Z\",\"trouble\":{"
+	    "\"text\":\"Your account is temporarily prevented from requesting "
+	    "certificates for www.example.org\",\"failures\":12,"
+	    "\"operator\":true,\"at\":\"2026-11-23T15:00:00Z\","
+	    "\"since\":\"2026-11-20T15:04:05Z\","
+	    "\"url\":\"https://portal.letsencrypt.org/sfe/v1/unpause?jwt=x\"}"
+	    "}]}",
+	    "acmed 1.2: 1 certificate, 1 valid, 1 in trouble: something needs "
+	    "you.\n"
+	    "\n"
+	    "  NAME                           STATE      EXPIRES        NEXT\n"
+	    "! www                            valid      in 20 h        look "
+	    "again "
+	    "in 24 h\n"
+	    "\n"
+	    "www: not renewed, 12 failed attempts, the last 4 min ago\n"
+	    "  since:       2026-11-20T15:04:05Z (3 days ago)\n"
+	    "  alarm:       critical: it expires in 20 h\n"
+	    "  error:       Your account is temporarily prevented from "
+	    "requesting\n"
+	    "               certificates for www.example.org\n"
+	    "  open:        "
+	    "https://portal.letsencrypt.org/sfe/v1/unpause?jwt=x\n"
+	    "  CA:          zerossl now; what is installed is from "
+	    "letsencrypt\n"
+	    "  acmed will:  look again in 24 h\n"
+	    "  you should:  open the page above, then: acmectl renew NAME\n");
+}
+
+/* The page of a CA is behind one URL, which must not be cut or folded. */
+static void
+whole_url(void **state)
+{
+	char url[1800] = "https://ca.example/unpause?jwt=", json[4096];
+	size_t len = strlen(url);
+	AUTO(json_free) struct json *root = NULL;
+	const char *have;
+
+	(void)state;
+	memset(url + len, 'x', sizeof(url) - 1 - len);
+	url[sizeof(url) - 1] = '\0';
+	(void)snprintf(json, sizeof(json),
+	    "{\"name\":\"www\",\"trouble\":{\"text\":\"open %s now\","
+	    "\"url\":\"%s\"}}",
+	    url, url);
+	root = parse(json);
+	begin_page();
+	print_cert(&ctl, root);
+	have = end_page();
+	have = strstr(have, url);
+	assert_non_null(have);
+	assert_int_equal(have[strlen(url)], '\n');
+	have = strstr(have + 1, url);
+	assert_non_null(have);
+	assert_int_equal(have[strlen(url)], '\n');
+	(void)snprintf(json, sizeof(json),
+	    "{\"time\":\"T\",\"event\":\"paused\",\"url\":\"%s\"}", url);
+	json_free(root);
+	root = parse(json);
+	begin_page();
+	print_event(&ctl, root);
+	have = end_page();
+	assert_non_null(strstr(have, url));
+}
+
+static void
+replaced(void **state)
+{
+	(void)state;
+	expect(print_status,
+	    "{\"version\":\"1.2\",\"clock_right\":true,\"healthy\":true,"
+	    "\"counts\":{\"certificates\":1,\"valid\":1},"
+	    "\"certificates\":[{\"name\":\"www\",\"health\":\"warning\","
+	    "\"alarm\":\"warning\",\"state\":\"valid\","
+	    "\"not_after\":\"2027-01-23T15:04:05Z\",\"next\":\"renew\","
+	    "\"next_at\":\"2026-11-23T15:05:05Z\",\"replace\":{"
+	    "\"since\":\"2026-11-23T10:04:05Z\","
+	    "\"url\":\"https://ca.example/incident\"}}]}",
+	    "acmed 1.2: 1 certificate, 1 valid.\n"
+	    "\n"
+	    "  NAME                           STATE      EXPIRES        NEXT\n"
+	    "~ www                            valid      in 61 days     renew "
+	    "in 60 "
+	    "s\n"
+	    "\n"
+	    "www: the CA wants it replaced, since 5 h ago\n"
+	    "  open:        https://ca.example/incident\n"
+	    "  acmed will:  renew in 60 s\n"
+	    "  you should:  read there why, and see to it that it is renewed "
+	    "soon\n");
+}
+
+/* Nothing has failed: there is just no room for it. */
+static void
+late(void **state)
+{
+	(void)state;
+	expect(print_status,
+	    "{\"version\":\"1.2\",\"clock_right\":true,\"healthy\":false,"
+	    "\"certificates\":[{\"name\":\"www\",\"health\":\"ok\","
+	    "\"alarm\":\"critical\",\"state\":\"expired\","
+	    "\"not_after\":\"2026-11-23T12:04:05Z\",\"next\":\"renew\","
+	    "\"next_at\":\"2026-11-23T20:04:05Z\","
+	    "\"waiting_for\":\"new-orders of letsencrypt\"},"
+	    "{\"name\":\"shop\",\"alarm\":\"warning\",\"state\":\"none\","
+	    "\"next\":\"wait for a place\"}]}",
+	    "acmed 1.2: 0 certificates, 0 valid: something needs you.\n"
+	    "\n"
+	    "  NAME                           STATE      EXPIRES        NEXT\n"
+	    "! www                            expired    3 h ago        limit, "
+	    "in "
+	    "5 h\n"
+	    "~ shop                           none       -              wait "
+	    "for a "
+	    "place\n"
+	    "\n"
+	    "Waiting for a limit (acmectl budget):\n"
+	    "     1  new-orders of letsencrypt\n"
+	    "\n"
+	    "www: not renewed yet\n"
+	    "  alarm:       critical: it expired 3 h ago\n"
+	    "  waiting for: new-orders of letsencrypt\n"
+	    "  acmed will:  renew in 5 h\n"
+	    "  you should:  see what is left: acmectl budget\n"
+	    "\n"
+	    "shop: no certificate yet\n"
+	    "  alarm:       warning: there is none\n"
+	    "  acmed will:  wait for a place\n"
+	    "  you should:  see how it goes: acmectl renew NAME --wait\n");
+}
+
+static void
+shown(void **state)
+{
+	(void)state;
+	expect(print_cert,
+	    "{\"name\":\"www\",\"names\":[\"a.example.org\",\"b.example.org\"],"
+	    "\"state\":\"renewing\",\"step\":\"authorization\","
+	    "\"rehearsing\":true,\"ca\":\"letsencrypt\","
+	    "\"issued_by\":\"letsencrypt\",\"key_type\":\"ec256\","
+	    "\"not_after\":\"2026-11-27T15:04:05Z\",\"alarm\":\"warning\","
+	    "\"waiting_for\":\"per-names of letsencrypt\","
+	    "\"reload\":[\"systemctl\",\"reload\",\"nginx\"]}",
+	    "www\n"
+	    "  names:       a.example.org b.example.org\n"
+	    "  state:       renewing\n"
+	    "  step:        authorization\n"
+	    "  rehearsal:   at the CA's test directory: nothing is "
+	    "installed\n"
+	    "  CA:          letsencrypt\n"
+	    "  key type:    ec256\n"
+	    "  command:     systemctl reload nginx\n"
+	    "  expires:     2026-11-27T15:04:05Z (in 4 days)\n"
+	    "  alarm:       warning: it expires in 4 days\n"
+	    "  waiting for: per-names of letsencrypt\n");
+}
+
+static void
+events(void **state)
+{
+	(void)state;
+	expect(print_event,
+	    "{\"time\":\"2026-11-23T15:04:05Z\",\"level\":\"info\","
+	    "\"event\":\"check: CAA allows\",\"cert\":\"www\","
+	    "\"name\":\"a.example.org\",\"ms\":12,\"empty\":\"\"}",
+	    "2026-11-23T15:04:05Z check: CAA allows: name a.example.org, ms "
+	    "12\n");
+	expect(print_event, "{\"event\":\"exchange\"}", "");
+	/* what a CA says cannot write on the terminal as it likes */
+	expect(print_event,
+	    "{\"time\":\"T\",\"event\":\"x\",\"error\":\"a\\u001b[31mb\"}",
+	    "T x: error a?[31mb\n");
+}
+
+static void
+budget(void **state)
+{
+#define DOMAIN                                      \
+	"\"limit\":\"per-domain\",\"capacity\":50," \
+	"\"period_s\":604800,\"full_at\":\"2026-11-29T15:04:05Z\""
+
+	(void)state;
+	expect(print_budget,
+	    "{\"cas\":[{\"name\":\"letsencrypt\",\"staging\":false,\"limits\":["
+	    "{\"limit\":\"new-orders\",\"capacity\":300,\"period_s\":10800,"
+	    "\"left\":299,\"full_at\":\"2026-11-23T15:04:41Z\"}],"
+	    "\"domains\":[{\"of\":\"example.org\",\"left\":0,"
+	    "\"next_at\":\"2026-11-23T20:04:05Z\"," DOMAIN "},"
+	    "{\"of\":\"example.net\",\"left\":3," DOMAIN "}],"
+	    "\"names\":[{\"of\":\"a.example.org,b.example.org,"
+	    "c.example.org,d.example.org\",\"left\":1,\"capacity\":5,"
+	    "\"limit\":\"per-names\",\"period_s\":604800,"
+	    "\"full_at\":\"2026-11-29T15:04:05Z\"}],"
+	    "\"failures\":[{\"of\":\"a.example.org\",\"left\":2,"
+	    "\"limit\":\"failures\",\"period_s\":3600,"
+	    "\"capacity\":5,\"full_at\":\"2026-11-23T15:40:05Z\"}],"
+	    "\"not_shown\":1234},"
+	    "{\"name\":\"le-test\",\"staging\":true,\"limits\":[]},"
+	    "{\"name\":\"full\",\"limits\":[{\"limit\":\"new-orders\","
+	    "\"capacity\":1500,\"period_s\":10800,\"left\":1500}]},"
+	    "{\"name\":\"empty\",\"limits\":[{\"limit\":\"new-orders\","
+	    "\"capacity\":10,\"period_s\":3600,\"left\":0,"
+	    "\"next_at\":\"2026-11-23T15:09:05Z\","
+	    "\"full_at\":\"2026-11-23T16:04:05Z\"}]}]}",
+	    "letsencrypt\n"
+	    "  new-orders  300 orders in 3 h: 299 of 300 left, all in 36 s\n"
+	    "  per-domain  50 certificates of a registered domain in 7 days:\n"
+	    "    example.org                      none of 50, next in 5 h, all "
+	    "in 6 days\n"
+	    "    example.net                      3 of 50 left, all in 6 days\n"
+	    "  per-names   5 certificates for the same names in 7 days:\n"
+	    "    a.example.org,b.example.org,c... 1 of 5 left, all in 6 days\n"
+	    "  failures    5 failed validations of a name in 60 min:\n"
+	    "    a.example.org                    2 of 5 left, all in 36 min\n"
+	    "    ... and 1,234 more, none of them emptier\n"
+	    "\n"
+	    "le-test (for tests)\n"
+	    "  nothing is used of any limit that is known\n"
+	    "\n"
+	    "full\n"
+	    "  new-orders  1,500 orders in 3 h: 1,500 of 1,500 left\n"
+	    "\n"
+	    "empty\n"
+	    "  new-orders  10 orders in 60 min: none of 10, next in 5 min, all "
+	    "in 60 min\n");
+}
+
+static void
+print_a_plan(const struct ctl *c, const struct json *root)
+{
+	print_plan(c, root, "new.yaml");
+}
+
+static void
+plan_nothing(void **state)
+{
+	(void)state;
+	expect(print_a_plan,
+	    "{\"orders\":[],\"n_orders\":0,\"n_unchanged\":1,\"forgotten\":[],"
+	    "\"reloads\":[]}",
+	    "new.yaml: nothing has been changed yet.\n"
+	    "\n"
+	    "No certificate to order.\n"
+	    "\n"
+	    "1 certificate stays as it is.\n");
+}
+
+static void
+plan(void **state)
+{
+	(void)state;
+	expect(print_a_plan,
+	    "{\"orders\":["
+	    "{\"name\":\"a\",\"why\":\"new\",\"ca\":\"letsencrypt\","
+	    "\"at\":\"2026-11-23T15:04:05Z\"},"
+	    "{\"name\":\"b\",\"why\":\"new\",\"ca\":\"letsencrypt\"},"
+	    "{\"name\":\"c\",\"why\":\"names\",\"ca\":\"zerossl\"},"
+	    "{\"name\":\"d-with-a-name-of-some-more-length.example.org\","
+	    "\"why\":"
+	    "\"new\",\"ca\":\"letsencrypt\"},"
+	    "{\"name\":\"e\",\"why\":\"new\",\"ca\":\"letsencrypt\","
+	    "\"at\":\"2026-11-23T18:04:05Z\",\"limit\":\"new-orders\"}],"
+	    "\"n_orders\":5,\"n_unchanged\":9688,"
+	    "\"forgotten\":[\"old\",\"older\"],"
+	    "\"reloads\":[{\"command\":[\"systemctl\",\"reload\",\"nginx\"],"
+	    "\"certificates\":5}],"
+	    "\"first_limit\":{\"ca\":\"letsencrypt\",\"limit\":\"new-orders\","
+	    "\"of\":\"\",\"at\":\"2026-11-23T18:04:05Z\",\"name\":\"e\"},"
+	    "\"ends\":\"2026-11-23T19:04:05Z\"}",
+	    "new.yaml: nothing has been changed yet.\n"
+	    "\n"
+	    "5 certificates to order at letsencrypt, zerossl:\n"
+	    "  new                  4  a, b, ...\n"
+	    "  other names          1  c\n"
+	    "  1 waits for a limit\n"
+	    "\n"
+	    "Reload commands that run:\n"
+	    "  for 5: systemctl reload nginx\n"
+	    "\n"
+	    "No longer renewed, but kept:\n"
+	    "  old\n"
+	    "  older\n"
+	    "  Afterwards, acmectl forget NAME archives one.\n"
+	    "\n"
+	    "9,688 certificates stay as they are.\n"
+	    "  limit from:  2026-11-23T18:04:05Z (in 3 h)\n"
+	    "               new-orders of letsencrypt, met first by e\n"
+	    "  all done:    2026-11-23T19:04:05Z (in 4 h)\n");
+}
+
+/* More orders than an answer holds. */
+static void
+plan_large(void **state)
+{
+#define LARGE(more)                                                     \
+	"{\"orders\":[{\"name\":\"a\",\"why\":\"new\",\"ca\":\"x\","    \
+	"\"limit\":\"new-orders\"}],\"orders_not_shown\":9999," more    \
+	"\"n_orders\":10000,\"n_unchanged\":0,\"first_limit\":{"        \
+	"\"ca\":\"x\",\"limit\":\"per-domain\",\"of\":\"example.org\"," \
+	"\"at\":\"2026-11-23T18:04:05Z\",\"name\":\"e\"}}"
+#define LARGE_END                                        \
+	"  at least 1 waits for a limit\n"               \
+	"\n"                                             \
+	"0 certificates stay as they are.\n"             \
+	"  limit from:  2026-11-23T18:04:05Z (in 3 h)\n" \
+	"               per-domain of x for example.org, met first by e\n"
+
+	(void)state;
+	expect(print_a_plan,
+	    LARGE("\"forgotten\":[\"x\"],"
+		  "\"forgotten_not_shown\":4000,"),
+	    "new.yaml: nothing has been changed yet.\n"
+	    "\n"
+	    "10,000 certificates to order at x:\n"
+	    "  new                  1  a\n"
+	    "  and later        9,999\n"
+	    "  at least 1 waits for a limit\n"
+	    "\n"
+	    "No longer renewed, but kept:\n"
+	    "  x\n"
+	    "  ... and 4,000 more\n"
+	    "  Afterwards, acmectl forget NAME archives one.\n"
+	    "\n"
+	    "0 certificates stay as they are.\n"
+	    "  limit from:  2026-11-23T18:04:05Z (in 3 h)\n"
+	    "               per-domain of x for example.org, met first by e\n");
+	expect(print_a_plan, LARGE(""),
+	    "new.yaml: nothing has been changed yet.\n"
+	    "\n"
+	    "10,000 certificates to order at x:\n"
+	    "  new                  1  a\n"
+	    "  and later        9,999\n" LARGE_END);
+	expect(print_a_plan, LARGE("\"reasons\":{\"new\":9000,\"due\":1000},"),
+	    "new.yaml: nothing has been changed yet.\n"
+	    "\n"
+	    "10,000 certificates to order at x:\n"
+	    "  new              9,000  a, ...\n"
+	    "  due anyway       1,000  ...\n" LARGE_END);
+}
+
+static void
+print_forget_old(const struct ctl *c, const struct json *root)
+{
+	print_forget(c, root, "old");
+}
+
+static void
+forget(void **state)
+{
+#define MEANS                                                              \
+	"  It leaves live/, so that a service that still reads it there "  \
+	"fails at its\n"                                                   \
+	"  next start or reload.  Its files and keys move to archive/ in " \
+	"the state\n"                                                      \
+	"  folder, and acmed remembers nothing of it any more.\n"
+
+	(void)state;
+	expect(print_forget_old,
+	    "{\"unconfigured\":[{\"name\":\"other\","
+	    "\"not_after\":\"2027-01-01T00:00:00Z\"},{\"name\":\"old\","
+	    "\"not_after\":\"2026-12-23T15:04:05Z\"}]}",
+	    "old\n  Its certificate is valid: it expires in 30 days.\n" MEANS);
+	expect(print_forget_old,
+	    "{\"unconfigured\":[{\"name\":\"old\","
+	    "\"not_after\":\"2026-11-03T15:04:05Z\"}]}",
+	    "old\n  Its certificate has expired 20 days ago.\n" MEANS);
+	expect(print_forget_old, "{}", "old\n" MEANS);
+}
+
+static void
+colours(void **state)
+{
+	(void)state;
+	ctl.colour = true;
+	expect(print_forget_old, "{}", "\033[1mold\033[0m\n" MEANS);
+	expect(print_event,
+	    "{\"time\":\"T\",\"level\":\"error\",\"event\":\"x\"}",
+	    "T \033[31mx\033[0m\n");
+}
+
+static void
+counts(void **state)
+{
+	static const struct {
+		int64_t n;
+		const char *text;
+	} t[] = { { 0, "0" }, { 999, "999" }, { 1000, "1,000" },
+		{ -1000, "-1,000" }, { -100, "-100" }, { 1234567, "1,234,567" },
+		{ INT64_MIN, "-9,223,372,036,854,775,808" } };
+	char out[OUT_COUNT];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NELEM(t); i++)
+		assert_string_equal(out_count(t[i].n, out), t[i].text);
+}
+
+int
+main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
+	const struct CMUnitTest tests[] = { T(well), T(nothing), T(queue),
+		T(unconfigured), T(many_unconfigured), T(paused), T(whole_url),
+		T(replaced), T(late), T(shown), T(events), T(budget),
+		T(plan_nothing), T(plan), T(plan_large), T(forget), T(colours),
+		T(counts) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
