@@ -43,6 +43,23 @@ schedule_pick(int64_t not_before, int64_t not_after)
 }
 
 int64_t
+schedule_in_window(int64_t start, int64_t end)
+{
+	return start + (int64_t)rnd_below((uint64_t)(end - start) + 1);
+}
+
+int64_t
+schedule_renew_at(int64_t not_before, int64_t not_after, int64_t by_fraction,
+    int64_t picked)
+{
+	int64_t latest = not_after - (not_after - not_before) / 4;
+
+	if (picked == 0)
+		return by_fraction;
+	return picked < latest ? picked : latest;
+}
+
+int64_t
 schedule_backoff(unsigned n, int64_t not_before, int64_t not_after, int64_t now)
 {
 	static const int64_t first[] = { MINUTE, 10 * MINUTE, 100 * MINUTE };

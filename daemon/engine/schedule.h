@@ -18,6 +18,16 @@ int64_t schedule_due(int64_t not_before, int64_t not_after);
  * picked once a certificate, then kept. */
 int64_t schedule_pick(int64_t not_before, int64_t not_after);
 
+/* An instant of the CA's renewal window, by chance (RFC 9773 4.2). */
+int64_t schedule_in_window(int64_t start, int64_t end);
+
+/*
+ * When both are known: as the CA says, but never later than when a quarter of
+ * the lifetime is left, whatever its window says.  picked 0: it says nothing.
+ */
+int64_t schedule_renew_at(int64_t not_before, int64_t not_after,
+    int64_t by_fraction, int64_t picked);
+
 /*
  * Seconds to wait after the n-th failed attempt in a row (n >= 1): 1 min,
  * 10 min, 100 min, then lifetime / 40 within 1 h to 24 h; 24 h after the end
@@ -28,9 +38,8 @@ int64_t schedule_backoff(
 
 /* What decides when a certificate's next attempt begins. */
 struct schedule_in {
-	bool have; /* there is a certificate */
-	bool
-	    changed; /* it is for other names, key type or CA than configured */
+	bool have;     /* there is a certificate */
+	bool changed;  /* it is another one than is configured (J13) */
 	bool ordering; /* an order is under way: a restart goes on with it */
 	bool forced;   /* an operator said now */
 	int64_t renew_at;

@@ -563,6 +563,12 @@ json_push_str(struct json *array, const char *s)
 	(void)push(array, text(s));
 }
 
+void
+json_push_int(struct json *array, int64_t n)
+{
+	(void)push(array, json_integer(n));
+}
+
 struct json *
 json_push_object(struct json *array)
 {

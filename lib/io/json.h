@@ -76,6 +76,7 @@ struct json *json_set_array(struct json *, const char *key);  /* borrowed */
 void json_set(struct json *, const char *key, struct json *taken);
 void json_push(struct json *array, struct json *taken);
 void json_push_str(struct json *array, const char *);
+void json_push_int(struct json *array, int64_t);
 struct json *json_push_object(struct json *array); /* borrowed */
 
 /* Setters and pushers on NULL do nothing, so a chain needs one check. */

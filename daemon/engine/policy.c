@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: ISC */
+/* What is done about each error: the table, and what follows from a row. */
+
+#include "daemon/engine/policy.h"
+
+#include <string.h>
+
+#include "daemon/engine/schedule.h"
+#include "lib/acme/problem.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/rnd.h"
+
+#define HOUR INT64_C(3600)
+#define DAY  (24 * HOUR)
+
+#define CURL_NO_PROXY 5 /* CURLE_COULDNT_RESOLVE_PROXY */
+#define CURL_NO_HOST  6 /* CURLE_COULDNT_RESOLVE_HOST */
+
+#define ANY UINT32_MAX
+
+struct rule {
+	enum err_kind kind;
+	unsigned problem; /* ERR_PROBLEM: this one, or ANY */
+	bool (*also)(const struct err *);
+	struct policy_row row;
+};
+
+static bool
+unpause(const struct err *e)
+{
+	size_t len;
+	const char *url = problem_url(e->what, &len);
+
+	return e->retry_after_s < 0 && url != NULL &&
+	       memmem(url, len, "unpause", 7) != NULL;
+}
+
+static bool
+said_when(const struct err *e)
+{
+	return e->retry_after_s >= 0;
+}
+
+/* The balancer, or something in front of it (protocol M3). */
+static bool
+outage(const struct err *e)
+{
+	return e->num == 502 || e->num == 503 || e->num == 504;
+}
+
+static bool
+server(const struct err *e)
+{
+	return e->num >= 500;
+}
+
+/* A name that cannot be looked up is our network's trouble, not the CA's. */
+static bool
+no_network(const struct err *e)
+{
+	return e->num == CURL_NO_HOST || e->num == CURL_NO_PROXY;
+}
+
+#define EVERY (WHERE_CA | WHERE_ORDER | WHERE_NAME | WHERE_CERT | WHERE_HERE)
+#define LATER (EVERY & ~(unsigned)WHERE_CA)
+#define OP    POLICY_OPERATOR
+#define OVER  POLICY_FAILOVER
+#define LONG  POLICY_FAILOVER_LONG
+#define TRY   POLICY_REHEARSE
+#define P(x)  ERR_PROBLEM, PROBLEM_##x
+
+/*
+ * The first row that fits.  What is dealt with inside an attempt (badNonce,
+ * orderNotReady, conflict, alreadyReplaced, accountDoesNotExist) comes here
+ * only when that did not help.
+ */
+/* clang-format off */
+static const struct rule rules[] = {
+	{ P(RATE_LIMITED), unpause,
+	  { "paused",                  EVERY,       SCOPE_CERT,    WAIT_DAILY,    OP } },
+	{ P(RATE_LIMITED), said_when,
+	  { "rateLimited",             EVERY,       SCOPE_CERT,    WAIT_SAID,     LONG } },
+	{ P(RATE_LIMITED), NULL,
+	  { "rateLimited-unsaid",      EVERY,       SCOPE_CERT,    WAIT_DOUBLING, LONG } },
+	{ ERR_NET, ANY, no_network,
+	  { "no-network",              EVERY,       SCOPE_CA,      WAIT_BREAKER,  0 } },
+	{ ERR_NET, ANY, NULL,
+	  { "unreachable",             EVERY,       SCOPE_CA,      WAIT_BREAKER,  OVER } },
+	{ ERR_HTTP, ANY, outage,
+	  { "unavailable",             EVERY,       SCOPE_CA,      WAIT_BREAKER,  OVER } },
+	{ ERR_PROBLEM, ANY, outage,
+	  { "unavailable",             EVERY,       SCOPE_CA,      WAIT_BREAKER,  OVER } },
+	{ P(USER_ACTION_REQUIRED), NULL,
+	  { "userActionRequired",      EVERY,       SCOPE_ACCOUNT, WAIT_PERSON,   OP | OVER } },
+	{ P(EXTERNAL_ACCOUNT_REQUIRED), NULL,
+	  { "externalAccountRequired", EVERY,       SCOPE_ACCOUNT, WAIT_PERSON,   OP | OVER } },
+	{ P(BAD_SIGNATURE_ALGORITHM), NULL,
+	  { "badSignatureAlgorithm",   EVERY,       SCOPE_ACCOUNT, WAIT_PERSON,   OP | OVER } },
+	{ P(UNAUTHORIZED), NULL,
+	  { "unauthorized-account",    WHERE_CA,    SCOPE_ACCOUNT, WAIT_PERSON,   OP | OVER } },
+	{ P(MALFORMED), NULL,
+	  { "malformed-account",       WHERE_CA,    SCOPE_ACCOUNT, WAIT_PERSON,   OP | OVER } },
+	{ P(BAD_PUBLIC_KEY), NULL,
+	  { "badPublicKey-account",    WHERE_CA,    SCOPE_ACCOUNT, WAIT_PERSON,   OP | OVER } },
+	{ P(INVALID_CONTACT), NULL,
+	  { "invalidContact",          EVERY,       SCOPE_ACCOUNT, WAIT_PERSON,   OP | OVER } },
+	{ P(UNSUPPORTED_CONTACT), NULL,
+	  { "unsupportedContact",      EVERY,       SCOPE_ACCOUNT, WAIT_PERSON,   OP | OVER } },
+	{ P(REJECTED_IDENTIFIER), NULL,
+	  { "rejectedIdentifier",      EVERY,       SCOPE_CERT,    WAIT_DAILY,    OP | OVER } },
+	{ P(UNSUPPORTED_IDENTIFIER), NULL,
+	  { "unsupportedIdentifier",   EVERY,       SCOPE_CERT,    WAIT_DAILY,    OP | OVER } },
+	{ P(INVALID_PROFILE), NULL,
+	  { "invalidProfile",          EVERY,       SCOPE_CERT,    WAIT_DAILY,    OP | OVER } },
+	{ P(BAD_PUBLIC_KEY), NULL,
+	  { "badPublicKey",            LATER,       SCOPE_CERT,    WAIT_DAILY,    OP | OVER } },
+	{ P(BAD_CSR), NULL,
+	  { "badCSR",                  EVERY,       SCOPE_CERT,    WAIT_DAILY,    OP | OVER } },
+	{ P(CAA), NULL,
+	  { "caa",                     EVERY,       SCOPE_CERT,    WAIT_LADDER,   OP | OVER } },
+	{ P(DNS), NULL,
+	  { "dns",                     EVERY,       SCOPE_NAME,    WAIT_LADDER,   TRY } },
+	{ P(CONNECTION), NULL,
+	  { "connection",              EVERY,       SCOPE_NAME,    WAIT_LADDER,   TRY } },
+	{ P(TLS), NULL,
+	  { "tls",                     EVERY,       SCOPE_NAME,    WAIT_LADDER,   TRY } },
+	{ P(INCORRECT_RESPONSE), NULL,
+	  { "incorrectResponse",       EVERY,       SCOPE_NAME,    WAIT_LADDER,   TRY } },
+	/* what it says of an order's end, it says of its names */
+	{ P(UNAUTHORIZED), NULL,
+	  { "unauthorized",            WHERE_NAME | WHERE_CERT, SCOPE_NAME, WAIT_LADDER, TRY } },
+	/* the account is asked about meanwhile (session.c) */
+	{ P(UNAUTHORIZED), NULL,
+	  { "unauthorized-order",      WHERE_ORDER | WHERE_HERE, SCOPE_CERT, WAIT_LADDER, 0 } },
+	{ P(MALFORMED), NULL,
+	  { "malformed",               LATER,       SCOPE_CERT,    WAIT_DAILY,    OP } },
+	{ P(COMPOUND), NULL,
+	  { "compound",                EVERY,       SCOPE_CERT,    WAIT_LADDER,   0 } },
+	{ P(BAD_NONCE), NULL,
+	  { "badNonce",                EVERY,       SCOPE_CERT,    WAIT_LADDER,   OVER } },
+	{ P(ORDER_NOT_READY), NULL,
+	  { "orderNotReady",           EVERY,       SCOPE_CERT,    WAIT_LADDER,   OVER } },
+	{ P(CONFLICT), NULL,
+	  { "conflict",                EVERY,       SCOPE_CERT,    WAIT_LADDER,   OVER } },
+	{ P(ALREADY_REPLACED), NULL,
+	  { "alreadyReplaced",         EVERY,       SCOPE_CERT,    WAIT_LADDER,   OVER } },
+	{ P(ACCOUNT_DOES_NOT_EXIST), NULL,
+	  { "accountDoesNotExist",     EVERY,       SCOPE_CERT,    WAIT_LADDER,   OVER } },
+	{ P(SERVER_INTERNAL), NULL,
+	  { "serverInternal",          EVERY,       SCOPE_CERT,    WAIT_LADDER,   OVER } },
+	{ ERR_PROBLEM, ANY, server,
+	  { "unknown-5xx",             EVERY,       SCOPE_CERT,    WAIT_LADDER,   OVER } },
+	{ ERR_HTTP, ANY, server,
+	  { "unknown-5xx",             EVERY,       SCOPE_CERT,    WAIT_LADDER,   OVER } },
+	{ ERR_PROBLEM, ANY, NULL,
+	  { "unknown-4xx",             EVERY,       SCOPE_CERT,    WAIT_LADDER,   0 } },
+	{ ERR_HTTP, ANY, NULL,
+	  { "unknown-4xx",             EVERY,       SCOPE_CERT,    WAIT_LADDER,   0 } },
+	{ ERR_PROTO, ANY, NULL,
+	  { "odd-reply",               EVERY,       SCOPE_CERT,    WAIT_LADDER,   OVER } },
+	{ ERR_LIMIT, ANY, NULL,
+	  { "endless",                 EVERY,       SCOPE_CERT,    WAIT_LADDER,   OVER } },
+	{ ERR_CONFIG, ANY, NULL,
+	  { "configuration",           EVERY,       SCOPE_CERT,    WAIT_DAILY,    OP | OVER } },
+	{ ERR_SYS, ANY, NULL,
+	  { "this-machine",            EVERY,       SCOPE_CERT,    WAIT_HOURLY,   0 } },
+	{ ERR_NONE, ANY, NULL, /* all that is left */
+	  { "this-machine",            EVERY,       SCOPE_CERT,    WAIT_HOURLY,   0 } },
+};
+/* clang-format on */
+
+static bool
+fits(const struct rule *r, const struct err *e, unsigned where)
+{
+	if (r->kind == ERR_NONE)
+		return true;
+	return r->kind == e->kind && (r->row.where & where) != 0 &&
+	       (r->problem == ANY || r->problem == e->problem) &&
+	       (r->also == NULL || r->also(e));
+}
+
+const struct policy_row *
+policy_find(const struct err *e, enum policy_where where)
+{
+	const struct rule *r = rules;
+
+	while (!fits(r, e, (unsigned)where))
+		r++;
+	return &r->row;
+}
+
+const struct policy_row *
+policy_row(size_t i)
+{
+	return i < NELEM(rules) ? &rules[i].row : NULL;
+}
+
+const char *
+policy_name(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < NELEM(rules); i++)
+		if (strcmp(rules[i].row.name, name) == 0)
+			return rules[i].row.name;
+	return NULL;
+}
+
+/* A limit without a word on when it ends. */
+static int64_t
+doubling(unsigned failures)
+{
+	unsigned n = failures < 6 ? failures : 6;
+	int64_t wait = HOUR << (n - 1);
+
+	return (wait < DAY ? wait : DAY) + (int64_t)rnd_below(30);
+}
+
+static int64_t
+wait_of(const struct policy_in *in, enum policy_wait kind)
+{
+	int64_t wait = schedule_backoff(
+	    in->failures, in->not_before, in->not_after, in->now);
+
+	switch (kind) {
+	case WAIT_SAID: /* never earlier, and not all in the same second */
+		return in->err->retry_after_s + (int64_t)rnd_below(30);
+	case WAIT_DOUBLING:
+		return doubling(in->failures);
+	case WAIT_DAILY:
+		return rnd_jitter(DAY, 5);
+	case WAIT_HOURLY:
+		return wait < HOUR ? wait : rnd_jitter(HOUR, 20);
+	case WAIT_LADDER:
+	case WAIT_BREAKER:
+	case WAIT_PERSON:
+		break;
+	}
+	/* what a CA says without a limit being meant is taken with reason */
+	if (in->err->retry_after_s > wait)
+		return in->err->retry_after_s <= DAY
+			   ? in->err->retry_after_s + (int64_t)rnd_below(30)
+			   : DAY;
+	return wait;
+}
+
+/* Long enough to look for another CA (protocol N2). */
+static bool
+is_long(const struct policy_in *in, int64_t wait)
+{
+	int64_t left = in->not_after - in->now;
+
+	return wait > HOUR && (left <= 0 || wait > left / 8);
+}
+
+void
+policy_decide(const struct policy_in *in, struct decision *d)
+{
+	const struct policy_row *row = policy_find(in->err, in->where);
+	int64_t wait = wait_of(in, row->wait);
+
+	d->row = row;
+	d->until = row->wait == WAIT_PERSON ? INT64_MAX : in->now + wait;
+	d->operator= (row->flags & POLICY_OPERATOR) != 0;
+	d->rehearse = (row->flags & POLICY_REHEARSE) != 0;
+	d->failover = (row->flags & POLICY_FAILOVER) != 0 ||
+		      ((row->flags & POLICY_FAILOVER_LONG) != 0 &&
+			  is_long(in, wait));
+}
