@@ -24,7 +24,7 @@
 #include "lib/base/fs.h"
 #include "lib/base/str.h"
 
-#define KINDS     3
+#define KINDS     4
 #define BATCH     128         /* values of a listing in one turn */
 #define PUTS_MAX  32          /* that become durable together */
 #define NAMES_MAX (64u << 20) /* bytes of file names in a listing */
@@ -33,7 +33,8 @@
 #define JOURNAL_OLD "events.1"
 #define JOURNAL_MAX (1u << 20)
 
-static const char *const extensions[KINDS] = { ".json", ".json", ".json" };
+static const char *const extensions[KINDS] = { ".json", ".json", ".json",
+	".json" };
 
 enum what { GET, PUT, DROP, LIST };
 

@@ -1,0 +1,656 @@
+/* SPDX-License-Identifier: ISC */
+/* The CA's limits as buckets: when, spend, refund, keep. */
+
+#include "daemon/engine/budget.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "lib/io/json.h"
+
+#define HOUR_MS     (3600 * INT64_C(1000))
+#define SHELVES     4096
+#define ENTRIES_MAX 400000
+#define KEPT_MAX    (900u << 10) /* of JSON: fits STORE_VALUE_MAX */
+#define NAMES_MAX   100          /* of a certificate: lib/config */
+
+struct entry { /* a bucket that is not full */
+	LIST_ENTRY(entry) link;
+	enum conf_limit limit;
+	int64_t full_ms; /* when it is full again (GCRA's arrival time) */
+	/* LIMIT_FAILURES: when the latest were, newest first */
+	int64_t at_ms[BUDGET_FAILED_HOUR];
+	char key[];
+};
+LIST_HEAD(shelf, entry);
+
+struct budget {
+	const struct conf_ca *ca;
+	const struct psl *psl;
+	int64_t orders_full_ms;
+	uint32_t n;
+	struct shelf shelves[SHELVES];
+};
+
+static const char *const limit_names[LIMIT__COUNT] = {
+	[LIMIT_NEW_ORDERS] = "new-orders",
+	[LIMIT_PER_DOMAIN] = "per-domain",
+	[LIMIT_PER_NAMES] = "per-names",
+	[LIMIT_FAILURES] = "failures",
+};
+
+const char *
+budget_limit_name(enum conf_limit l)
+{
+	return limit_names[l];
+}
+
+/* One bucket */
+
+static int64_t
+period_ms(const struct conf_rate *r)
+{
+	return r->per_s * INT64_C(1000);
+}
+
+static int64_t
+refill_ms(const struct conf_rate *r)
+{
+	return period_ms(r) / r->n;
+}
+
+static int64_t
+later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* When one more may be taken; 0: now. */
+static int64_t
+bucket_when(const struct conf_rate *r, int64_t full_ms, int64_t now_ms)
+{
+	int64_t t = refill_ms(r), when = full_ms + t - period_ms(r), margin;
+
+	if (when <= now_ms)
+		return 0;
+	/* The CA counted a little later than we did. */
+	margin = t / 4;
+	margin = margin < 1000 ? 1000 : margin > 120000 ? 120000 : margin;
+	return when + margin;
+}
+
+static void
+bucket_take(const struct conf_rate *r, int64_t *full_ms, int64_t now_ms)
+{
+	*full_ms = later(*full_ms, now_ms) + refill_ms(r);
+}
+
+static uint32_t
+bucket_left(const struct conf_rate *r, int64_t full_ms, int64_t now_ms)
+{
+	int64_t used = later(full_ms, now_ms) - now_ms;
+
+	return used >= period_ms(r)
+		   ? 0
+		   : (uint32_t)((period_ms(r) - used) / refill_ms(r));
+}
+
+/* Those of a kind, by key */
+
+static struct shelf *
+shelf_of(const struct budget *b, enum conf_limit limit, const char *key)
+{
+	uint64_t h = str_hash(key, strlen(key)) + (uint64_t)limit * 31;
+	const struct shelf *s = &b->shelves[h % SHELVES];
+
+	return (struct shelf *)(uintptr_t)s;
+}
+
+static struct entry *
+entry_find(const struct budget *b, enum conf_limit limit, const char *key)
+{
+	struct entry *en;
+
+	LIST_FOREACH (en, shelf_of(b, limit, key), link)
+		if (en->limit == limit && strcmp(en->key, key) == 0)
+			return en;
+	return NULL;
+}
+
+static bool
+is_full(const struct entry *en, int64_t now_ms)
+{
+	return en->full_ms <= now_ms && en->at_ms[0] + HOUR_MS <= now_ms;
+}
+
+static void
+entry_drop(struct budget *b, struct entry *en)
+{
+	LIST_REMOVE(en, link);
+	free(en);
+	b->n--;
+}
+
+static void
+drop_full(struct budget *b, int64_t now_ms)
+{
+	struct entry *en, *next;
+	size_t i;
+
+	for (i = 0; i < SHELVES; i++)
+		for (en = LIST_FIRST(&b->shelves[i]); en != NULL; en = next) {
+			next = LIST_NEXT(en, link);
+			if (is_full(en, now_ms))
+				entry_drop(b, en);
+		}
+}
+
+/* The entry, made when it is not there.  NULL: no memory, and then the CA's
+ * own count has to do. */
+static struct entry *
+entry_get(
+    struct budget *b, enum conf_limit limit, const char *key, int64_t now_ms)
+{
+	struct entry *en = entry_find(b, limit, key);
+	size_t len = strlen(key);
+
+	if (en != NULL)
+		return en;
+	if (b->n >= ENTRIES_MAX)
+		drop_full(b, now_ms);
+	if (b->n >= ENTRIES_MAX)
+		return NULL;
+	en = calloc(1, sizeof(*en) + len + 1);
+	if (en == NULL)
+		return NULL;
+	en->limit = limit;
+	memcpy(en->key, key, len + 1);
+	LIST_INSERT_HEAD(shelf_of(b, limit, key), en, link);
+	b->n++;
+	return en;
+}
+
+struct budget *
+budget_new(const struct conf_ca *ca, const struct psl *psl, struct err *e)
+{
+	struct budget *b = calloc(1, sizeof(*b));
+
+	if (b == NULL) {
+		(void)err_nomem(e, "budget");
+		return NULL;
+	}
+	b->ca = ca;
+	b->psl = psl;
+	return b;
+}
+
+void
+budget_free(struct budget *b)
+{
+	size_t i;
+
+	if (b == NULL)
+		return;
+	for (i = 0; i < SHELVES; i++)
+		while (!LIST_EMPTY(&b->shelves[i]))
+			entry_drop(b, LIST_FIRST(&b->shelves[i]));
+	free(b);
+}
+
+struct budget *
+budget_clone(
+    const struct budget *from, const struct conf_ca *ca, struct err *e)
+{
+	AUTO(budget_free) struct budget *b = budget_new(ca, from->psl, e);
+	const struct entry *en;
+	struct entry *copy;
+	size_t i;
+
+	if (b == NULL)
+		return NULL;
+	b->orders_full_ms = from->orders_full_ms;
+	for (i = 0; i < SHELVES; i++)
+		LIST_FOREACH (en, &from->shelves[i], link) {
+			copy = entry_get(b, en->limit, en->key, 0);
+			if (copy == NULL) {
+				(void)err_nomem(e, "budget");
+				return NULL;
+			}
+			copy->full_ms = en->full_ms;
+			memcpy(copy->at_ms, en->at_ms, sizeof(copy->at_ms));
+		}
+	return take_ptr(b);
+}
+
+/* What an order counts for */
+
+static void
+names_key(const struct budget_order *o, char key[BUDGET_KEY_MAX])
+{
+	uint64_t h = 0;
+	uint32_t i;
+
+	if (o->n_idents == 1) {
+		(void)snprintf(key, BUDGET_KEY_MAX, "%s", o->idents[0]);
+		return;
+	}
+	for (i = 0; i < o->n_idents; i++)
+		h = h * 31 + str_hash(o->idents[i], strlen(o->idents[i]));
+	(void)snprintf(key, BUDGET_KEY_MAX, "%s+%" PRIu32 " %08" PRIx32,
+	    o->idents[0], o->n_idents - 1, (uint32_t)(h ^ (h >> 32)));
+}
+
+/* Call fn with each registered domain of the order, once. */
+static void
+each_domain(const struct budget *b, const struct budget_order *o,
+    void (*fn)(void *arg, const char *domain), void *arg)
+{
+	char seen[NAMES_MAX][STR_IDENT_MAX];
+	uint32_t i, j, n = 0;
+
+	for (i = 0; i < o->n_idents && n < NAMES_MAX; i++) {
+		if (psl_domain(b->psl, o->idents[i], seen[n]) == NULL)
+			continue;
+		for (j = 0; j < n; j++)
+			if (strcmp(seen[j], seen[n]) == 0)
+				break;
+		if (j == n)
+			fn(arg, seen[n++]);
+	}
+}
+
+static bool
+limits(const struct budget *b, enum conf_limit l)
+{
+	return b->ca->limits[l].n != 0;
+}
+
+/* Which limits it does not escape (Let's Encrypt: protocol M.1, J15). */
+static bool
+counts(const struct budget *b, const struct budget_order *o, enum conf_limit l)
+{
+	if (!limits(b, l))
+		return false;
+	if (!b->ca->renewals_exempt)
+		return true;
+	return !o->in_window && (l == LIMIT_PER_NAMES || !o->again);
+}
+
+struct look {
+	const struct budget *budget;
+	enum conf_limit limit;
+	int64_t now_ms, when_ms;
+	struct budget_wait *why;
+};
+
+static void
+look_at(void *arg, const char *key)
+{
+	struct look *l = arg;
+	const struct budget *b = l->budget;
+	const struct entry *en = entry_find(b, l->limit, key);
+	int64_t when;
+
+	if (en == NULL)
+		return;
+	when = bucket_when(&b->ca->limits[l->limit], en->full_ms, l->now_ms);
+	if (when <= l->when_ms)
+		return;
+	l->when_ms = when;
+	if (l->why == NULL)
+		return;
+	l->why->limit = l->limit;
+	(void)snprintf(l->why->of, sizeof(l->why->of), "%s", key);
+}
+
+/* Which of the limits; bits by enum conf_limit. */
+#define OF_ACCOUNT (1u << LIMIT_NEW_ORDERS)
+#define OF_OTHERS  (1u << LIMIT_PER_DOMAIN | 1u << LIMIT_PER_NAMES)
+
+static int64_t
+when_ms(const struct budget *b, const struct budget_order *o, unsigned which,
+    int64_t now_ms, struct budget_wait *why)
+{
+	struct look l = { .budget = b, .now_ms = now_ms, .why = why };
+	char key[BUDGET_KEY_MAX];
+
+	if ((which & OF_ACCOUNT) != 0 && counts(b, o, LIMIT_NEW_ORDERS)) {
+		l.when_ms = bucket_when(
+		    &b->ca->limits[LIMIT_NEW_ORDERS], b->orders_full_ms, now_ms);
+		if (l.when_ms != 0 && why != NULL)
+			*why = (struct budget_wait){ LIMIT_NEW_ORDERS, "" };
+	}
+	if ((which & OF_OTHERS) == 0)
+		return l.when_ms;
+	l.limit = LIMIT_PER_DOMAIN;
+	if (counts(b, o, l.limit))
+		each_domain(b, o, look_at, &l);
+	l.limit = LIMIT_PER_NAMES;
+	if (counts(b, o, l.limit)) {
+		names_key(o, key);
+		look_at(&l, key);
+	}
+	return l.when_ms;
+}
+
+int64_t
+budget_when(const struct budget *b, const struct budget_order *o, int64_t now,
+    struct budget_wait *why)
+{
+	int64_t ms = when_ms(b, o, OF_ACCOUNT | OF_OTHERS, now * 1000, why);
+
+	return (ms + 999) / 1000;
+}
+
+struct taking {
+	struct budget *budget;
+	enum conf_limit limit;
+	int64_t now_ms;
+	bool back;
+};
+
+static void
+take(void *arg, const char *key)
+{
+	struct taking *t = arg;
+	const struct conf_rate *r = &t->budget->ca->limits[t->limit];
+	struct entry *en;
+
+	if (t->back) {
+		en = entry_find(t->budget, t->limit, key);
+		if (en == NULL)
+			return;
+		en->full_ms -= refill_ms(r);
+		if (is_full(en, t->now_ms))
+			entry_drop(t->budget, en);
+		return;
+	}
+	en = entry_get(t->budget, t->limit, key, t->now_ms);
+	if (en != NULL)
+		bucket_take(r, &en->full_ms, t->now_ms);
+}
+
+/* Move what is in the mask, one way or the other. */
+static void
+move(struct budget *b, const struct budget_order *o, unsigned what, bool back,
+    int64_t now)
+{
+	struct taking t = { .budget = b, .now_ms = now * 1000, .back = back };
+	const struct conf_rate *r = &b->ca->limits[LIMIT_NEW_ORDERS];
+	char key[BUDGET_KEY_MAX];
+
+	if ((what & BUDGET_SPENT_ORDER) != 0 && r->n != 0) {
+		if (back)
+			b->orders_full_ms -= refill_ms(r);
+		else
+			bucket_take(r, &b->orders_full_ms, t.now_ms);
+	}
+	t.limit = LIMIT_PER_DOMAIN;
+	if ((what & BUDGET_SPENT_DOMAIN) != 0 && limits(b, t.limit))
+		each_domain(b, o, take, &t);
+	t.limit = LIMIT_PER_NAMES;
+	if ((what & BUDGET_SPENT_NAMES) != 0 && limits(b, t.limit)) {
+		names_key(o, key);
+		take(&t, key);
+	}
+}
+
+static unsigned
+counted(const struct budget *b, const struct budget_order *o)
+{
+	return (counts(b, o, LIMIT_NEW_ORDERS) ? BUDGET_SPENT_ORDER : 0) |
+	       (counts(b, o, LIMIT_PER_DOMAIN) ? BUDGET_SPENT_DOMAIN : 0) |
+	       (counts(b, o, LIMIT_PER_NAMES) ? BUDGET_SPENT_NAMES : 0);
+}
+
+unsigned
+budget_spend(struct budget *b, const struct budget_order *o, int64_t now)
+{
+	unsigned what = counted(b, o);
+
+	move(b, o, what, false, now);
+	return what;
+}
+
+int64_t
+budget_book(struct budget *b, const struct budget_order *o, bool account,
+    int64_t t, struct budget_wait *why)
+{
+	unsigned which = account ? OF_ACCOUNT : OF_OTHERS;
+	unsigned what = counted(b, o);
+	int64_t ms;
+
+	/* no later than each limit's own wait: one round may end in another */
+	while ((ms = when_ms(b, o, which, t * 1000, why)) > t * 1000)
+		t = (ms + 999) / 1000;
+	what &= account ? BUDGET_SPENT_ORDER : ~BUDGET_SPENT_ORDER;
+	move(b, o, what, false, t);
+	return t;
+}
+
+void
+budget_refund(struct budget *b, const struct budget_order *o, unsigned what,
+    int64_t now)
+{
+	move(b, o, what, true, now);
+}
+
+/* Failed validations */
+
+void
+budget_failed(struct budget *b, const char *ident, int64_t now)
+{
+	const struct conf_rate *r = &b->ca->limits[LIMIT_FAILURES];
+	struct entry *en = entry_get(b, LIMIT_FAILURES, ident, now * 1000);
+
+	if (en == NULL)
+		return; /* the certificate's own back-off still holds */
+	memmove(en->at_ms + 1, en->at_ms,
+	    sizeof(en->at_ms) - sizeof(en->at_ms[0]));
+	en->at_ms[0] = now * 1000;
+	if (r->n != 0)
+		bucket_take(r, &en->full_ms, now * 1000);
+}
+
+static int64_t
+failed_when_ms(const struct budget *b, const struct entry *en, int64_t now_ms)
+{
+	const struct conf_rate *r = &b->ca->limits[LIMIT_FAILURES];
+	int64_t oldest = en->at_ms[BUDGET_FAILED_HOUR - 1];
+	int64_t guard = oldest == 0 ? 0 : oldest + HOUR_MS;
+	int64_t when = r->n == 0 ? 0 : bucket_when(r, en->full_ms, now_ms);
+
+	guard = guard <= now_ms ? 0 : guard;
+	return later(guard, when);
+}
+
+int64_t
+budget_failed_when(const struct budget *b, const char *const *idents,
+    uint32_t n, int64_t now)
+{
+	const struct entry *en;
+	int64_t when = 0;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		en = entry_find(b, LIMIT_FAILURES, idents[i]);
+		if (en != NULL)
+			when = later(when, failed_when_ms(b, en, now * 1000));
+	}
+	return (when + 999) / 1000;
+}
+
+/* On disk: seconds, rounded up, of each bucket that is not full */
+
+static void
+encode_one(const struct entry *en, struct json *o)
+{
+	struct json *times;
+	size_t i;
+
+	if (en->limit != LIMIT_FAILURES) {
+		json_set_int(o, en->key, (en->full_ms + 999) / 1000);
+		return;
+	}
+	times = json_set_array(o, en->key);
+	json_push_int(times, (en->full_ms + 999) / 1000);
+	for (i = 0; i < BUDGET_FAILED_HOUR && en->at_ms[i] != 0; i++)
+		json_push_int(times, en->at_ms[i] / 1000);
+}
+
+int
+budget_encode(
+    const struct budget *b, int64_t now, struct buf *out, struct err *e)
+{
+	AUTO(json_free) struct json *root = json_object();
+	struct json *o[LIMIT__COUNT] = { NULL };
+	const struct entry *en;
+	size_t i, bytes = 0;
+
+	if (b->orders_full_ms > now * 1000)
+		json_push_int(
+		    json_set_array(root, limit_names[LIMIT_NEW_ORDERS]),
+		    (b->orders_full_ms + 999) / 1000);
+	for (i = 0; i < SHELVES; i++)
+		LIST_FOREACH (en, &b->shelves[i], link) {
+			if (is_full(en, now * 1000))
+				continue;
+			bytes += strlen(en->key) + 64;
+			if (bytes > KEPT_MAX)
+				break;
+			if (o[en->limit] == NULL)
+				o[en->limit] = json_set_object(
+				    root, limit_names[en->limit]);
+			encode_one(en, o[en->limit]);
+		}
+	return json_dump(root, false, out, e);
+}
+
+struct decoding {
+	struct budget *budget;
+	enum conf_limit limit;
+	int64_t now_ms;
+};
+
+/* An instant that cannot be is of a clock that was wrong. */
+static int64_t
+believe(const struct decoding *d, const struct json *v, int64_t most_ms)
+{
+	int64_t n;
+
+	if (json_number(v, &n) == -1 || n <= 0 || n > INT64_MAX / 2000)
+		return 0;
+	n *= 1000;
+	return n > d->now_ms + most_ms ? d->now_ms + most_ms : n;
+}
+
+static void
+decode_one(void *arg, const char *key, const struct json *v)
+{
+	const struct decoding *d = arg;
+	const struct conf_rate *r = &d->budget->ca->limits[d->limit];
+	struct entry *en;
+	size_t i;
+
+	if (strlen(key) >= BUDGET_KEY_MAX)
+		return;
+	en = entry_get(d->budget, d->limit, key, d->now_ms);
+	if (en == NULL)
+		return;
+	if (d->limit != LIMIT_FAILURES) {
+		en->full_ms = believe(d, v, period_ms(r));
+	} else {
+		en->full_ms = believe(d, json_at(v, 0), period_ms(r));
+		for (i = 0; i < BUDGET_FAILED_HOUR && i + 1 < json_len(v); i++)
+			en->at_ms[i] = believe(d, json_at(v, i + 1), 0);
+	}
+	if (is_full(en, d->now_ms))
+		entry_drop(d->budget, en);
+}
+
+int
+budget_decode(
+    struct budget *b, const char *text, size_t len, int64_t now, struct err *e)
+{
+	AUTO(json_free) struct json *root = json_parse(text, len, e);
+	struct decoding d = { .budget = b, .now_ms = now * 1000 };
+	const struct conf_rate *r = &b->ca->limits[LIMIT_NEW_ORDERS];
+	const struct json *orders;
+	int l;
+
+	if (root == NULL)
+		return -1;
+	orders = json_get_array(root, limit_names[LIMIT_NEW_ORDERS]);
+	b->orders_full_ms = believe(&d, json_at(orders, 0), period_ms(r));
+	for (l = LIMIT_PER_DOMAIN; l < LIMIT__COUNT; l++) {
+		d.limit = (enum conf_limit)l;
+		if (limits(b, d.limit) || d.limit == LIMIT_FAILURES)
+			json_each(json_get_object(root, limit_names[l]),
+			    decode_one, &d);
+	}
+	return 0;
+}
+
+/* For people */
+
+static void
+line_of(const struct budget *b, const struct entry *en, int64_t now_ms,
+    struct budget_line *out)
+{
+	const struct conf_rate *r = &b->ca->limits[en->limit];
+	int64_t when, full = en->full_ms;
+	uint32_t i, left = BUDGET_FAILED_HOUR;
+
+	*out = (struct budget_line){ .limit = en->limit, .of = en->key };
+	if (en->limit == LIMIT_FAILURES) {
+		for (i = 0; i < BUDGET_FAILED_HOUR; i++)
+			left -= en->at_ms[i] + HOUR_MS > now_ms;
+		out->capacity = BUDGET_FAILED_HOUR;
+		out->per_s = 3600;
+		when = failed_when_ms(b, en, now_ms);
+		full = later(full, en->at_ms[0] + HOUR_MS);
+		out->left = when != 0 ? 0 : left;
+	} else {
+		out->capacity = r->n;
+		out->per_s = r->per_s;
+		when = bucket_when(r, full, now_ms);
+		out->left = bucket_left(r, full, now_ms);
+	}
+	out->next_at = (when + 999) / 1000;
+	out->full_at = full > now_ms ? (full + 999) / 1000 : 0;
+}
+
+void
+budget_each(const struct budget *b, int64_t now,
+    void (*fn)(void *arg, const struct budget_line *), void *arg)
+{
+	const struct conf_rate *r = &b->ca->limits[LIMIT_NEW_ORDERS];
+	int64_t now_ms = now * 1000;
+	struct budget_line line;
+	const struct entry *en;
+	size_t i;
+
+	if (r->n != 0) {
+		int64_t when = bucket_when(r, b->orders_full_ms, now_ms);
+
+		line = (struct budget_line){ .limit = LIMIT_NEW_ORDERS,
+			.of = "",
+			.capacity = r->n,
+			.per_s = r->per_s,
+			.left = bucket_left(r, b->orders_full_ms, now_ms),
+			.next_at = (when + 999) / 1000,
+			.full_at = b->orders_full_ms > now_ms
+				       ? (b->orders_full_ms + 999) / 1000
+				       : 0 };
+		fn(arg, &line);
+	}
+	for (i = 0; i < SHELVES; i++)
+		LIST_FOREACH (en, &b->shelves[i], link) {
+			if (is_full(en, now_ms))
+				continue;
+			line_of(b, en, now_ms, &line);
+			fn(arg, &line);
+		}
+}
