@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/engine/policy.h"
 #include "daemon/engine/session_int.h"
 #include "lib/acme/problem.h"
 #include "lib/acme/reply.h"
@@ -146,7 +147,6 @@ account_save(struct session *s, store_done *done, void *arg, struct err *e)
 	json_set_str(root, "url", d->url);
 	json_set_str(root, "email", d->email);
 	json_set_str(root, "eab_kid", d->eab_kid);
-	failed_encode(s, root);
 	if (s->not_before > clock_now()) {
 		struct json *o = json_set_object(root, "blocked");
 		char until[CLOCK_RFC3339_MAX];
@@ -204,7 +204,6 @@ account_decode_doc(
 		    "made for another directory: %s",
 		    dir == NULL ? "none" : dir);
 	s->key_is_old = true;
-	failed_decode(s, root);
 	decode_block(s, json_get_object(root, "blocked"));
 	if (keep(&s->doc.key_id, key, e) == -1 ||
 	    keep(&s->doc.thumbprint, thumb, e) == -1 ||
@@ -267,7 +266,8 @@ on_loaded(void *arg, const struct store_value *v, const struct err *failed)
 				    KV("ca", s->ca->name), KV("error", e.what));
 		}
 	}
-	p->loaded(p->arg, v, failed);
+	if (failed != NULL || budget_load(s, p->loaded, p->arg, &e) == -1)
+		p->loaded(p->arg, NULL, failed != NULL ? failed : &e);
 }
 
 int
@@ -310,6 +310,7 @@ got_directory(void *arg, const struct http_reply *h, const struct err *net)
 		fail(s, &e);
 		return;
 	}
+	clock_learn(s, h);
 	body = http_body(h, &len);
 	if (http_status(h) != 200) {
 		(void)problem_decode(http_status(h),
@@ -461,13 +462,8 @@ registered(void *arg, const struct store_value *v, const struct err *failed)
 static void
 refused(struct session *s, struct err *e)
 {
-	enum verdict v = e->kind == ERR_PROBLEM
-			     ? problem_verdict((enum acme_problem)e->problem)
-			     : VERDICT_BACK_OFF;
 	/* what no ACME server said may be a proxy's, and pass */
-	bool transient = e->kind != ERR_PROBLEM || e->num >= 500 ||
-			 e->num == 429 || e->problem == PROBLEM_UNKNOWN ||
-			 v == VERDICT_RESEND;
+	bool lasting = policy_find(e, WHERE_CA)->wait == WAIT_PERSON;
 
 	if (e->kind == ERR_PROBLEM && e->problem == PROBLEM_RATE_LIMITED &&
 	    e->retry_after_s < 0)
@@ -475,7 +471,7 @@ refused(struct session *s, struct err *e)
 	if (e->kind == ERR_PROBLEM && s->dir.terms != NULL &&
 	    e->problem == PROBLEM_USER_ACTION_REQUIRED)
 		(void)err_wrap(e, "terms of service %s", s->dir.terms);
-	if (!transient)
+	if (lasting)
 		stop(s, e);
 	else
 		fail(s, e);

@@ -13,10 +13,10 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
-#include "lib/io/json.h"
 
-#define HASH_HEX 16
-#define AGAIN_MS 60000 /* when something could not be saved */
+#define AGAIN_MS          60000 /* when something could not be saved */
+#define CLOCK_SLACK_S     300
+#define WINDOW_NEXT_MAX_S (25 * INT64_C(3600)) /* ari.c asks daily at least */
 
 struct save {
 	TAILQ_ENTRY(save) link;
@@ -36,17 +36,88 @@ struct load {
 	bool no_memory; /* which is no damage */
 };
 
-uint64_t
+struct wants
 cert_wants(const struct conf *conf, const struct conf_cert *cc)
 {
 	const char *directory = conf->cas[cc->cas[0]].directory;
-	uint64_t h = str_hash(directory, strlen(directory) + 1);
+	struct wants w = { .key = (uint32_t)cc->key };
 	uint32_t i;
 
-	h = h * 31 + (uint64_t)cc->key;
 	for (i = 0; i < cc->n_idents; i++)
-		h = h * 31 + str_hash(cc->idents[i], strlen(cc->idents[i]));
-	return h;
+		w.names = w.names * 31 +
+			  str_hash(cc->idents[i], strlen(cc->idents[i]));
+	w.ca = (uint32_t)str_hash(directory, strlen(directory));
+	if (cc->profile != NULL)
+		w.profile =
+		    (uint32_t)str_hash(cc->profile, strlen(cc->profile));
+	return w;
+}
+
+static bool
+lists_ca(
+    const struct conf *conf, const struct conf_cert *cc, const char *name)
+{
+	uint32_t i;
+
+	for (i = 0; name != NULL && i < cc->n_cas; i++)
+		if (strcmp(conf->cas[cc->cas[i]].name, name) == 0)
+			return true;
+	return false;
+}
+
+enum change
+cert_changed(const struct conf *conf, const struct conf_cert *cc,
+    const struct wants *w, const struct issued *h)
+{
+	if (h->version == 0)
+		return CHANGE_NEW;
+	if (h->made_for.names != w->names)
+		return CHANGE_NAMES;
+	if (h->made_for.key != w->key)
+		return CHANGE_KEY;
+	if (h->made_for.profile != w->profile)
+		return CHANGE_PROFILE;
+	return h->made_for.ca != w->ca || !lists_ca(conf, cc, h->ca)
+		   ? CHANGE_CA
+		   : CHANGE_NONE;
+}
+
+const char *
+change_name(enum change c)
+{
+	static const char *const names[CHANGE__COUNT] = {
+		[CHANGE_NONE] = "due",
+		[CHANGE_NEW] = "new",
+		[CHANGE_NAMES] = "names",
+		[CHANGE_KEY] = "key",
+		[CHANGE_PROFILE] = "profile",
+		[CHANGE_CA] = "ca",
+	};
+
+	return names[c];
+}
+
+int64_t
+cert_renew_at(const struct cert *c)
+{
+	const struct issued *h = &c->have;
+
+	return schedule_renew_at(
+	    h->not_before, h->not_after, h->by_fraction, c->window.picked);
+}
+
+bool
+cert_recalled(const struct cert *c, int64_t now)
+{
+	return c->have.version != 0 && c->window.end != 0 &&
+	       c->window.end <= now;
+}
+
+void
+window_clear(struct window *w)
+{
+	free(w->url);
+	memset(w, 0, sizeof(*w));
 }
 
 const char *
@@ -73,22 +144,6 @@ certs_intern(const char *text)
 }
 
 void
-trouble_clear(struct trouble *t)
-{
-	free(t->text);
-	memset(t, 0, sizeof(*t));
-}
-
-void
-trouble_set(struct trouble *t, const char *type, const char *text, int64_t now)
-{
-	free(t->text);
-	t->text = strdup(text);
-	t->type = type;
-	t->at = now;
-}
-
-void
 cert_forget_order(struct cert *c)
 {
 	c->begun = 0;
@@ -98,264 +153,8 @@ cert_forget_order(struct cert *c)
 	c->order_key = NULL;
 	free(c->tokens);
 	c->tokens = NULL;
-}
-
-static void
-set_time(struct json *o, const char *key, int64_t t)
-{
-	char text[CLOCK_RFC3339_MAX];
-
-	if (t == 0)
-		return;
-	clock_format(t, text);
-	json_set_str(o, key, text);
-}
-
-static int64_t
-get_time(const struct json *o, const char *key)
-{
-	const char *text = json_get_text(o, key);
-	int64_t t;
-
-	return text != NULL && clock_parse(text, &t) == 0 ? t : 0;
-}
-
-static char *
-get_dup(const struct json *o, const char *key)
-{
-	const char *text = json_get_text(o, key);
-
-	return text == NULL ? NULL : strdup(text);
-}
-
-/* The same, and no memory is not the same as no text. */
-static int
-take_text(const struct json *o, const char *key, char **out, struct err *e)
-{
-	*out = get_dup(o, key);
-	if (*out == NULL && json_get_text(o, key) != NULL)
-		return err_nomem(e, key);
-	return 0;
-}
-
-static void
-set_hash(struct json *o, const char *key, uint64_t v)
-{
-	char text[HASH_HEX + 1];
-
-	str_hex((unsigned char[8]){ (unsigned char)(v >> 56),
-		    (unsigned char)(v >> 48), (unsigned char)(v >> 40),
-		    (unsigned char)(v >> 32), (unsigned char)(v >> 24),
-		    (unsigned char)(v >> 16), (unsigned char)(v >> 8),
-		    (unsigned char)v },
-	    8, text);
-	json_set_str(o, key, text);
-}
-
-static uint64_t
-get_hash(const struct json *o, const char *key)
-{
-	const char *text = json_get_text(o, key);
-
-	return text == NULL || !str_is_hex(text, HASH_HEX)
-		   ? 0
-		   : strtoull(text, NULL, 16);
-}
-
-static int64_t
-get_int(const struct json *o, const char *key)
-{
-	int64_t v;
-
-	return o != NULL && json_opt_int(o, key, 0, &v, NULL) == 0 ? v : 0;
-}
-
-static bool
-get_bool(const struct json *o, const char *key)
-{
-	bool v;
-
-	return o != NULL && json_opt_bool(o, key, false, &v, NULL) == 0 && v;
-}
-
-static void
-put_trouble(struct json *root, const char *key, const struct trouble *t)
-{
-	struct json *o;
-
-	if (t->text == NULL && t->failures == 0)
-		return;
-	o = json_set_object(root, key);
-	json_set_str(o, "text", t->text);
-	json_set_str(o, "type", t->type);
-	json_set_int(o, "failures", t->failures);
-	json_set_bool(o, "operator", t->operator);
-	set_time(o, "at", t->at);
-	set_time(o, "next", t->next);
-}
-
-static void
-get_trouble(const struct json *root, const char *key, struct trouble *t)
-{
-	const struct json *o = json_get_object(root, key);
-	const char *type;
-	int64_t n;
-
-	if (o == NULL)
-		return;
-	type = json_get_text(o, "type");
-	t->type = type == NULL ? NULL : certs_intern(type);
-	t->text = get_dup(o, "text");
-	n = get_int(o, "failures");
-	t->failures = n < 0 ? 0 : n > 1000000 ? 1000000 : (unsigned)n;
-	t->operator= get_bool(o, "operator");
-	t->at = get_time(o, "at");
-	t->next = get_time(o, "next");
-}
-
-static void
-put_issued(struct json *root, const struct issued *h)
-{
-	struct json *o;
-
-	if (h->version == 0)
-		return;
-	o = json_set_object(root, "certificate");
-	json_set_str(o, "key", h->key_id);
-	json_set_str(o, "serial", h->serial);
-	json_set_str(o, "issuer", h->issuer);
-	json_set_str(o, "ca", h->ca);
-	json_set_str(o, "ari", h->ari_id);
-	set_time(o, "not_before", h->not_before);
-	set_time(o, "not_after", h->not_after);
-	set_time(o, "installed_at", h->installed_at);
-	set_time(o, "renew_at", h->renew_at);
-	json_set_int(o, "version", h->version);
-	set_hash(o, "made_for", h->made_for);
-}
-
-static int
-get_issued(const struct json *root, struct issued *h, struct err *e)
-{
-	const struct json *o = json_get_object(root, "certificate");
-	const char *text;
-	int64_t version;
-
-	if (o == NULL)
-		return 0;
-	if (take_text(o, "key", &h->key_id, e) == -1 ||
-	    take_text(o, "serial", &h->serial, e) == -1 ||
-	    take_text(o, "ari", &h->ari_id, e) == -1)
-		return -1;
-	text = json_get_text(o, "issuer");
-	h->issuer = text == NULL ? NULL : certs_intern(text);
-	text = json_get_text(o, "ca");
-	h->ca = text == NULL ? NULL : certs_intern(text);
-	h->not_before = get_time(o, "not_before");
-	h->not_after = get_time(o, "not_after");
-	h->installed_at = get_time(o, "installed_at");
-	h->renew_at = get_time(o, "renew_at");
-	h->made_for = get_hash(o, "made_for");
-	version = get_int(o, "version");
-	if (h->key_id == NULL || !str_is_hex(h->key_id, KEY_ID_LEN) ||
-	    h->not_after <= h->not_before || h->renew_at == 0 || version <= 0 ||
-	    version > UINT32_MAX)
-		return err_set(
-		    e, ERR_PROTO, 0, "\"certificate\" is not what we wrote");
-	h->version = (uint32_t)version;
-	return 0;
-}
-
-static const char *const deploy_names[] = {
-	[DEPLOY_NONE] = "none",
-	[DEPLOY_RELOAD] = "reload",
-	[DEPLOY_DONE] = "done",
-};
-
-int
-cert_encode(const struct cert *c, struct buf *out, struct err *e)
-{
-	AUTO(json_free) struct json *root = json_object();
-
-	json_set_str(root, "name", c->conf->name);
-	set_time(root, "saved_at", clock_now());
-	set_hash(root, "wants", c->wants);
-	put_trouble(root, "trouble", &c->issue_trouble);
-	put_issued(root, &c->have);
-	json_set_str(root, "deploy", deploy_names[c->deploy]);
-	put_trouble(root, "deploy_trouble", &c->deploy_trouble);
-	if (c->old_keys != NULL)
-		json_set_str(root, "old_keys", c->old_keys);
-	return json_dump(root, true, out, e);
-}
-
-int
-cert_encode_order(const struct cert *c, struct buf *out, struct err *e)
-{
-	AUTO(json_free) struct json *root = json_object();
-
-	json_set_str(root, "name", c->conf->name);
-	set_hash(root, "wants", c->wants);
-	set_time(root, "begun", c->begun);
-	json_set_str(root, "url", c->order_url);
-	json_set_str(root, "key", c->order_key);
-	json_set_str(root, "tokens", c->tokens);
-	return json_dump(root, true, out, e);
-}
-
-int
-cert_decode_order(struct cert *c, const char *text, size_t len, struct err *e)
-{
-	AUTO(json_free) struct json *root = json_parse(text, len, e);
-	const char *url = json_get_text(root, "url");
-	const char *key = json_get_text(root, "key");
-	int64_t begun = get_time(root, "begun");
-
-	if (root == NULL)
-		return -1;
-	if (url == NULL ? begun == 0
-			: !str_is_https_url(url) ||
-			      (key != NULL && !str_is_hex(key, KEY_ID_LEN)))
-		return err_set(e, ERR_PROTO, 0, "not what we wrote");
-	/* for other names, key type or CA than are wanted now: of no use */
-	if (get_hash(root, "wants") != c->wants)
-		return 0;
-	if (url == NULL) {
-		c->begun = begun;
-		return 0;
-	}
-	if (take_text(root, "url", &c->order_url, e) == -1 ||
-	    take_text(root, "key", &c->order_key, e) == -1 ||
-	    take_text(root, "tokens", &c->tokens, e) == -1)
-		return -1;
-	return 0;
-}
-
-int
-cert_decode(struct cert *c, const char *text, size_t len, struct err *e)
-{
-	AUTO(json_free) struct json *root = json_parse(text, len, e);
-	const char *name = json_get_text(root, "name");
-	const char *deploy;
-	size_t i;
-
-	if (root == NULL)
-		return -1;
-	if (name == NULL || strcmp(name, c->conf->name) != 0)
-		return err_set(e, ERR_PROTO, 0, "not what we wrote");
-	if (get_issued(root, &c->have, e) == -1)
-		return -1;
-	c->saved_at = get_time(root, "saved_at");
-	get_trouble(root, "deploy_trouble", &c->deploy_trouble);
-	/* What was tried for another configuration says nothing of this one. */
-	if (get_hash(root, "wants") == c->wants)
-		get_trouble(root, "trouble", &c->issue_trouble);
-	c->old_keys = get_dup(root, "old_keys");
-	deploy = json_get_text(root, "deploy");
-	for (i = 0; deploy != NULL && i < NELEM(deploy_names); i++)
-		if (strcmp(deploy, deploy_names[i]) == 0)
-			c->deploy = (enum deploy)i;
-	return 0;
+	c->order_ca = CONF_NONE;
+	c->rehearsal = false;
 }
 
 static void
@@ -364,6 +163,7 @@ issued_done(struct issued *h)
 	free(h->key_id);
 	free(h->serial);
 	free(h->ari_id);
+	free(h->names);
 	memset(h, 0, sizeof(*h));
 }
 
@@ -374,8 +174,15 @@ cert_clear(struct cert *c)
 	trouble_clear(&c->issue_trouble);
 	trouble_clear(&c->deploy_trouble);
 	issued_done(&c->have);
+	window_clear(&c->window);
 	free(c->old_keys);
 	c->old_keys = NULL;
+	free(c->waits);
+	c->waits = NULL;
+	free(c->stale_key);
+	c->stale_key = NULL;
+	c->ca_at = c->ca_failures = c->rehearsed = 0;
+	c->rehearse = false;
 	c->deploy = DEPLOY_NONE;
 }
 
@@ -393,6 +200,7 @@ certs_init(struct certs *cs, const struct conf *conf, struct loop *loop,
 	cs->loop = loop;
 	cs->newest_saved = 0;
 	cs->n_unsaved = cs->at_unsaved = 0;
+	SLIST_INIT(&cs->orphans);
 	cs->all = calloc(cs->n + 1, sizeof(*cs->all));
 	cs->again = loop_timer_new(loop, save_again, cs, e);
 	if (cs->all == NULL || cs->again == NULL)
@@ -400,6 +208,7 @@ certs_init(struct certs *cs, const struct conf *conf, struct loop *loop,
 	for (i = 0; i < cs->n; i++) {
 		cs->all[i].conf = &conf->certs[i];
 		cs->all[i].index = i;
+		cs->all[i].order_ca = CONF_NONE;
 		cs->all[i].wants = cert_wants(conf, &conf->certs[i]);
 		TAILQ_INIT(&cs->all[i].saves);
 	}
@@ -409,6 +218,7 @@ certs_init(struct certs *cs, const struct conf *conf, struct loop *loop,
 void
 certs_free(struct certs *cs)
 {
+	struct orphan *o;
 	struct save *s;
 	uint32_t i;
 
@@ -422,6 +232,11 @@ certs_free(struct certs *cs)
 			free(s);
 		}
 		cert_clear(c);
+	}
+	while ((o = SLIST_FIRST(&cs->orphans)) != NULL) {
+		SLIST_REMOVE_HEAD(&cs->orphans, link);
+		free(o->keys);
+		free(o);
 	}
 	free(cs->all);
 	cs->all = NULL;
@@ -449,13 +264,29 @@ damaged(struct load *l, const char *key, const struct err *why)
 }
 
 /* The certificate that a key of the store is about; NULL: no longer
- * configured, kept on disk and not looked at. */
+ * configured. */
 static struct cert *
 of_key(struct certs *cs, const char *key)
 {
 	uint32_t i = conf_find_cert(cs->conf, strchr(key, '/') + 1);
 
 	return i == CONF_NONE ? NULL : &cs->all[i];
+}
+
+/* Kept on disk, shown, not renewed. */
+static void
+load_orphan(struct load *l, const char *name, const struct store_value *v)
+{
+	size_t len = strlen(name);
+	struct orphan *o = calloc(1, sizeof(*o) + len + 1);
+
+	if (o == NULL) {
+		l->no_memory = true;
+		return;
+	}
+	memcpy(o->name, name, len + 1);
+	orphan_decode(o, v->data, v->len);
+	SLIST_INSERT_HEAD(&l->certs->orphans, o, link);
 }
 
 static void
@@ -465,9 +296,11 @@ load_cert(void *arg, const char *key, const struct store_value *v)
 	struct cert *c = of_key(l->certs, key);
 	struct err e;
 
-	if (c == NULL)
+	if (c == NULL) {
+		load_orphan(l, strchr(key, '/') + 1, v);
 		return;
-	if (cert_decode(c, v->data, v->len, &e) == -1) {
+	}
+	if (cert_decode(l->certs->conf, c, v->data, v->len, &e) == -1) {
 		cert_clear(c);
 		damaged(l, key, &e);
 		return;
@@ -508,7 +341,7 @@ load_order(void *arg, const char *key, const struct store_value *v)
 
 	if (c == NULL)
 		return;
-	if (cert_decode_order(c, v->data, v->len, &e) == -1) {
+	if (cert_decode_order(l->certs->conf, c, v->data, v->len, &e) == -1) {
 		cert_forget_order(c);
 		damaged(l, key, &e);
 	} else if (c->begun != 0)
@@ -632,6 +465,62 @@ drop_order(struct certs *cs, const struct cert *c)
 	(void)cs->store->ops->drop(cs->store, key, dropped, NULL, NULL);
 }
 
+struct orphan *
+certs_orphan(const struct certs *cs, const char *name)
+{
+	struct orphan *o;
+
+	SLIST_FOREACH (o, &cs->orphans, link)
+		if (strcmp(o->name, name) == 0)
+			return o;
+	return NULL;
+}
+
+int
+certs_forget(struct certs *cs, struct orphan *o, struct err *e)
+{
+	const struct store_ops *ops = cs->store->ops;
+	char key[STORE_KEY_MAX];
+
+	(void)snprintf(key, sizeof(key), "orders/%s", o->name);
+	if (ops->drop(cs->store, key, dropped, NULL, e) == NULL)
+		return -1;
+	(void)snprintf(key, sizeof(key), "certs/%s", o->name);
+	if (ops->drop(cs->store, key, dropped, NULL, e) == NULL)
+		return -1;
+	SLIST_REMOVE(&cs->orphans, o, orphan, link);
+	free(o->keys);
+	free(o);
+	return 0;
+}
+
+static unsigned
+mend(struct trouble *t, int64_t now)
+{
+	if (t->at <= now + CLOCK_SLACK_S || t->next == 0)
+		return 0;
+	t->at = now;
+	t->next = now;
+	return 1;
+}
+
+unsigned
+certs_mend_instants(struct certs *cs, int64_t now)
+{
+	unsigned n = 0;
+	uint32_t i;
+
+	for (i = 0; i < cs->n; i++) {
+		struct cert *c = &cs->all[i];
+
+		n += mend(&c->issue_trouble, now);
+		n += mend(&c->deploy_trouble, now);
+		if (c->window.next > now + WINDOW_NEXT_MAX_S)
+			c->window.next = now;
+	}
+	return n;
+}
+
 /* A certificate's state that is in memory only is tried again: a disk that was
  * full does not stay so. */
 static void
@@ -702,7 +591,8 @@ save_end(void *arg, const struct store_value *v, const struct err *failed)
 		c->rev = STORE_ANY;
 	if (failed == NULL && c->saving == SAVE_CERT)
 		c->rev = v->rev;
-	if (failed == NULL && c->saving == SAVE_CERT && c->order_url == NULL)
+	if (failed == NULL && c->saving == SAVE_CERT && c->order_url == NULL &&
+	    c->begun == 0)
 		drop_order(cs, c);
 	saves_end(c, failed);
 	if (TAILQ_EMPTY(&c->saves) || c->save_op != NULL ||
@@ -728,10 +618,12 @@ save_start(struct certs *cs, struct cert *c, struct err *e)
 	(void)snprintf(key, sizeof(key), "%s/%s",
 	    what == SAVE_CERT ? "certs" : "orders", c->conf->name);
 	if (what == SAVE_CERT) {
+		if (clock_now() > cs->newest_saved)
+			cs->newest_saved = clock_now();
 		put.rev = c->rev;
-		r = cert_encode(c, &text, e);
+		r = cert_encode(cs->conf, c, &text, e);
 	} else {
-		r = cert_encode_order(c, &text, e);
+		r = cert_encode_order(cs->conf, c, &text, e);
 	}
 	if (r == -1)
 		return -1;

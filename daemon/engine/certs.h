@@ -15,21 +15,12 @@
 #include <sys/queue.h>
 
 #include "daemon/engine/heap.h"
+#include "daemon/engine/trouble.h"
 #include "lib/base/err.h"
 #include "lib/config/config.h"
 #include "lib/crypto/x509.h"
 #include "lib/io/loop.h"
 #include "lib/store/store.h"
-
-/* Why a job did not succeed, for people and for the schedule. */
-struct trouble {
-	char *text; /* the CA's own words where it said some; NULL: none */
-	const char *type; /* static: "rateLimited", "network", "hook", ... */
-	int64_t at;
-	unsigned failures; /* in a row */
-	int64_t next;      /* not before; 0: none */
-	bool operator;     /* a person must act */
-};
 
 enum deploy {
 	DEPLOY_NONE,   /* nothing installed yet */
@@ -37,15 +28,48 @@ enum deploy {
 	DEPLOY_DONE,
 };
 
+/* What the configuration wants of a certificate, each part as a hash, so that
+ * what has changed can be told (protocol J13). */
+struct wants {
+	uint64_t names;
+	uint32_t ca; /* the first of its list */
+	uint32_t profile;
+	uint32_t key;
+};
+
+enum change {
+	CHANGE_NONE,
+	CHANGE_NEW, /* there is no certificate yet */
+	CHANGE_NAMES,
+	CHANGE_KEY,
+	CHANGE_PROFILE,
+	CHANGE_CA, /* another first CA, or the one that issued is not listed */
+	CHANGE__COUNT,
+};
+
 struct issued {
 	char *key_id;
 	char *serial;
 	char *ari_id;
-	const char *issuer; /* interned for the life of the process */
-	const char *ca;     /* name in the configuration of then; interned */
-	int64_t not_before, not_after, installed_at, renew_at;
-	uint64_t made_for; /* cert_wants() of then */
+	const char *issuer;  /* interned for the life of the process */
+	const char *ca;      /* name in the configuration of then; interned */
+	const char *account; /* its URL; interned */
+	int64_t not_before, not_after, installed_at;
+	int64_t by_fraction; /* renewal, when the CA says nothing */
+	struct wants made_for;
 	uint32_t version;  /* versions/<name>/<n>; 0: none installed */
+	bool replaced; /* naming it in "replaces" is of no use any more */
+	char *names;   /* separated by spaces; NULL: those configured now */
+};
+
+/* The CA's renewal window of what is installed (RFC 9773 4.2). */
+struct window {
+	int64_t start, end; /* 0: none known */
+	int64_t picked;     /* the instant in it */
+	int64_t next;       /* ask again then; 0: soon */
+	int64_t past_since; /* when it was found to be over; 0: is not */
+	char *url;          /* why, for people; NULL: not said */
+	unsigned failures;  /* of asking, in a row */
 };
 
 enum save_what {
@@ -60,17 +84,23 @@ enum save_what {
 struct save;
 TAILQ_HEAD(save_list, save);
 struct issue;
+struct ask;
+struct engine;
 
 struct cert {
 	const struct conf_cert *conf;
 	uint32_t index;
-	uint64_t wants; /* cert_wants() now */
+	struct wants wants; /* cert_wants() now */
 
 	/* persisted in orders/<name> */
 	int64_t begun;   /* a newOrder was sent, or was about to be */
 	char *order_url; /* NULL: no order under way */
 	char *order_key; /* key of its CSR, which was sent or may have been */
 	char *tokens;    /* live ones, separated by spaces; NULL: none */
+	uint32_t order_ca; /* whose order it is; CONF_NONE: none */
+	unsigned spent;    /* of that CA's budget, for it: BUDGET_SPENT_* */
+	bool rehearsal;    /* it is one of the test CA's, for trying out */
+	char *stale_key;   /* of an order that is of no use; to be dropped */
 
 	/* persisted in certs/<name> */
 	struct trouble issue_trouble, deploy_trouble;
@@ -78,20 +108,41 @@ struct cert {
 	enum deploy deploy;
 	char *old_keys; /* of the versions that are kept, newest first */
 	int64_t saved_at;
+	struct window window;
+	uint32_t ca_at;       /* which CA of its list is next (failover.h) */
+	unsigned ca_failures; /* there, in a row, that another may not have */
+	bool rehearse;        /* the next try goes to that CA's test CA */
+	unsigned rehearsed;   /* in vain, since the last real try */
 
 	/* the run of the process */
+	struct engine *engine;
 	uint64_t rev;
 	struct save_list saves;
 	struct store_op *save_op;
 	enum save_what saving;  /* by save_op */
 	struct issue *issue;    /* under way */
 	struct heap_item sleep; /* in the engine's heap, by instant */
-	struct heap_item ready; /* in its CA's heap, by urgency */
+	struct heap_item ready; /* in a CA's heap, by urgency */
+	struct heap_item look;  /* at its window, by instant */
+	struct ask *looking;
+	uint32_t queue; /* the CA whose heap it is in, or which is at it */
+	bool limited;   /* in its heap of those that wait for a limit */
+	char *waits;    /* the limit that it waits for; NULL: none */
 	TAILQ_ENTRY(cert) due;  /* in its reload command's list */
 	bool reload_listed;
+	bool busy; /* counted by its reload command's list */
 	bool unsaved;               /* the last SAVE_CERT failed: tried again */
 	unsigned char shown_health; /* view.c: while it sorts */
 	bool forced; /* an operator said: now, whatever the back-off */
+	unsigned char check; /* enum issue_mode that an operator asked for */
+};
+
+/* State of a certificate that is not configured any more: kept, not renewed. */
+struct orphan {
+	SLIST_ENTRY(orphan) link;
+	struct issued have; /* but for what is allocated */
+	char *keys; /* in the keeper's folder, separated by spaces */
+	char name[];
 };
 
 struct certs {
@@ -103,10 +154,20 @@ struct certs {
 	struct loop *loop;
 	struct loop_timer *again; /* for those that could not be saved */
 	uint32_t n_unsaved, at_unsaved;
+	SLIST_HEAD(, orphan) orphans;
 };
 
-/* Names, key type and CA that the configuration wants, as a hash. */
-uint64_t cert_wants(const struct conf *, const struct conf_cert *);
+struct wants cert_wants(const struct conf *, const struct conf_cert *);
+/* What of them what is installed does not meet; cc: wants of. */
+enum change cert_changed(const struct conf *, const struct conf_cert *cc,
+    const struct wants *, const struct issued *);
+const char *change_name(enum change); /* "names", ... */
+
+/* When what is installed is due by itself: ARI, else the fraction. */
+int64_t cert_renew_at(const struct cert *);
+/* The CA's window is there and over: it wants it replaced now. */
+bool cert_recalled(const struct cert *, int64_t now);
+void window_clear(struct window *);
 
 int certs_init(struct certs *, const struct conf *, struct loop *,
     struct store *, struct err *);
@@ -129,18 +190,30 @@ struct save *cert_save(struct certs *, struct cert *, enum save_what,
     cert_saved *, void *arg, struct err *);
 void save_cancel(struct save *); /* saved will not run; the save goes on */
 
-/* Both as JSON, which is also what is on disk. */
-int cert_encode(const struct cert *, struct buf *out, struct err *);
-int cert_decode(struct cert *, const char *, size_t, struct err *);
-int cert_encode_order(const struct cert *, struct buf *out, struct err *);
-int cert_decode_order(struct cert *, const char *, size_t, struct err *);
+/* cert_file.c: as JSON, which is what is on disk. */
+int cert_encode(const struct conf *, const struct cert *, struct buf *out,
+    struct err *);
+int cert_decode(const struct conf *, struct cert *, const char *, size_t,
+    struct err *);
+int cert_encode_order(const struct conf *, const struct cert *, struct buf *out,
+    struct err *);
+int cert_decode_order(const struct conf *, struct cert *, const char *, size_t,
+    struct err *);
+/* As far as it can be understood. */
+void orphan_decode(struct orphan *, const char *, size_t);
 
 /* The order is over, one way or another.  Withdraw its tokens first. */
 void cert_forget_order(struct cert *);
 
-void trouble_set(
-    struct trouble *, const char *type, const char *text, int64_t now);
-void trouble_clear(struct trouble *);
+/* The archive has it now; its state goes. */
+int certs_forget(struct certs *, struct orphan *, struct err *);
+struct orphan *certs_orphan(const struct certs *, const char *name);
+
+/*
+ * What was noted in the future was noted by a clock that was wrong: it is not
+ * waited for (protocol Q5).  Returns how many there were.
+ */
+unsigned certs_mend_instants(struct certs *, int64_t now);
 
 /* One copy of a text that many certificates share.  NULL: no memory. */
 const char *certs_intern(const char *);

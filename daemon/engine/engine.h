@@ -14,12 +14,15 @@
 #include "daemon/engine/heap.h"
 #include "daemon/engine/issue.h"
 #include "daemon/engine/responder.h"
+#include "daemon/engine/schedule.h"
 #include "daemon/engine/session.h"
 #include "daemon/engine/tokens.h"
 #include "daemon/engine/upstairs.h"
 #include "lib/config/config.h"
+#include "lib/io/dns.h"
 #include "lib/io/http.h"
 #include "lib/io/loop.h"
+#include "lib/io/psl.h"
 #include "lib/ipc/ipc.h"
 #include "lib/store/store.h"
 
@@ -31,9 +34,14 @@ TAILQ_HEAD(cert_list, cert);
 
 struct ca_queue { /* one for each CA of the configuration */
 	struct engine *engine;
-	struct session *session; /* NULL: not used */
-	struct heap ready;       /* due, waiting for a place; by urgency */
-	uint32_t active;
+	struct session *session;
+	struct heap ready;   /* due, waiting for a place; by urgency */
+	struct heap limited; /* due, waiting for the account's next order */
+	struct loop_timer *timer;
+	uint32_t active, done;
+	uint32_t per_hour;    /* renewals without haste, see pace.c */
+	int64_t pace_full_ms; /* how far that hour is used up */
+	int64_t first_at;     /* of what is queued now; 0: nothing is */
 };
 
 struct reload_group { /* one for each command of the configuration */
@@ -71,12 +79,27 @@ struct engine {
 	struct loop_timer *tick;
 	struct loop_timer *status_timer;
 	struct loop_timer *alive;
+	struct psl *psl;
+	struct dns *dns;
+
+	struct heap looks; /* at renewal windows, by instant */
+	struct loop_timer *look_timer;
+	uint32_t looking;
+
+	struct loop_timer *clock_timer;
+	struct loop_jump *jump;
+	struct ask *probe;
+	int64_t ahead_s; /* the CAs' clocks, of ours; 0: they agree */
 	bool clock_bad;
+
+	int64_t paced_at; /* pace_learn() was called */
+	uint32_t hooks; /* reload commands that run */
 	bool started;
 
 	struct ipc_start start;
 	int64_t started_at;
 	unsigned loading;
+	void (*loaded)(struct engine *, unsigned damaged, const struct err *);
 	bool failed; /* exit status */
 };
 
@@ -86,13 +109,41 @@ void renew_start(struct engine *); /* all state is loaded: begin */
 void renew_done(struct engine *);
 /* Look at a certificate again: something about it has changed. */
 void renew_look(struct engine *, struct cert *);
+void renew_all(struct engine *); /* at all of them: the clock has changed */
 /* An operator wants it renewed now, whatever the back-off. */
 void renew_now(struct engine *, struct cert *);
+/* An operator wants it tried out; busy: -1 and why. */
+int renew_check(
+    struct engine *, struct cert *, enum issue_mode, struct err *);
 /* When its next attempt begins; 0: one is under way or waits for a place. */
-int64_t renew_next(const struct engine *, const struct cert *);
+int64_t renew_next(const struct cert *);
+/* The CA that its next attempt goes to, or the one under way. */
+uint32_t renew_ca(const struct engine *, const struct cert *);
 /* The session of a CA works again, or does not. */
 void renew_ca_changed(void *arg, struct session *);
-void renew_count(const struct engine *, struct ipc_status *);
+/* What such an order counts for at that CA. */
+struct budget_order renew_order(
+    const struct engine *, const struct cert *, uint32_t ca);
+
+/* pace.c: renewals that have time are spread (protocol M6, Q7). */
+void pace_learn(struct engine *); /* hourly: how many there are */
+bool pace_applies(const struct engine *, const struct cert *);
+/* Instant from which one more may begin; 0: now. */
+int64_t pace_when(const struct ca_queue *);
+void pace_take(struct ca_queue *);
+
+/* ari.c: renewal windows. */
+int ari_init(struct engine *, struct err *);
+void ari_start(struct engine *);
+void ari_done(struct engine *);
+void ari_watch(struct engine *, struct cert *); /* it is a new one */
+void ari_drop(struct engine *, struct cert *);
+
+/* clockwatch.c */
+int clock_init(struct engine *, struct err *);
+void clock_done(struct engine *);
+void clock_look(struct engine *); /* is it right? */
+int64_t engine_now(const struct engine *); /* as the CAs have it */
 
 /* deploy.c: reload commands. */
 int deploy_init(struct engine *, struct err *);
@@ -108,3 +159,18 @@ enum health {
 	HEALTH_BAD,     /* a person must act */
 };
 enum health cert_health(const struct engine *, const struct cert *);
+enum alarm cert_alarm(const struct engine *, const struct cert *);
+void engine_count(const struct engine *, struct ipc_status *);
+
+/*
+ * setup.c: the parts, put together.  loop, store, keys, upstairs, http and
+ * conf are there; loaded runs from the loop when all state is in memory.
+ */
+int engine_setup(struct engine *, struct err *);
+int engine_load(struct engine *,
+    void (*loaded)(struct engine *, unsigned damaged, const struct err *),
+    struct err *);
+/* Answer what orders under way have waiting, before anything is served. */
+void engine_republish(struct engine *);
+void engine_begin(struct engine *); /* everything serves: go */
+void engine_done(struct engine *);

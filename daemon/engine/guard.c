@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a session learns from what happens: validations that failed, of which
- * only so many an hour may be tried, and how long a CA takes.
+ * What a session learns from what happens: what is left of the CA's limits,
+ * how many requests it takes, what time it has, and how long things take there.
  */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,124 +12,194 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 
-#define HOUR        INT64_C(3600)
-#define FAILED_MAX  4096 /* names whose failures are kept on disk */
-#define PACE_MIN_MS 10
-#define PACE_MAX_MS 2000
+#define PACE_MIN_MS  10
+#define PACE_MAX_MS  2000
+#define DAY_MS       (24 * 3600 * INT64_C(1000))
+#define CLOCK_OFF_S  300 /* protocol J16 */
 
-void
-failed_encode(const struct session *s, struct json *root)
-{
-	struct json *o = NULL, *times;
-	char text[CLOCK_RFC3339_MAX];
-	const struct failed *f;
-	size_t i, n = 0;
+/* The budget: in the store's "budgets/<ca>", soft: a power cut may cost the
+ * last few, which the CA then counts for us. */
 
-	LIST_FOREACH (f, &s->failed, link) {
-		if (clock_now() - f->at[0] > HOUR)
-			continue;
-		if (n++ == FAILED_MAX)
-			break;
-		if (o == NULL)
-			o = json_set_object(root, "failed_validations");
-		times = json_set_array(o, f->ident);
-		for (i = 0; i < FAILED_HOUR_MAX && f->at[i] != 0; i++) {
-			clock_format(f->at[i], text);
-			json_push_str(times, text);
-		}
-	}
-}
+static void budget_save(void *);
 
 static void
-decode_one(void *arg, const char *ident, const struct json *times)
+budget_saved(void *arg, const struct store_value *v, const struct err *e)
 {
 	struct session *s = arg;
-	size_t i, len = strlen(ident);
-	struct failed *f = calloc(1, sizeof(*f) + len + 1);
-	const char *text;
 
-	if (f == NULL)
-		return;
-	memcpy(f->ident, ident, len + 1);
-	for (i = 0; i < FAILED_HOUR_MAX && i < json_len(times); i++) {
-		text = json_text(json_at(times, i));
-		if (text == NULL || clock_parse(text, &f->at[i]) == -1)
-			f->at[i] = 0;
-	}
-	LIST_INSERT_HEAD(&s->failed, f, link);
-}
-
-void
-failed_decode(struct session *s, const struct json *root)
-{
-	json_each(json_get_object(root, "failed_validations"), decode_one, s);
-}
-
-static struct failed *
-failed_find(const struct session *s, const char *ident)
-{
-	struct failed *f;
-
-	LIST_FOREACH (f, &s->failed, link)
-		if (strcmp(f->ident, ident) == 0)
-			return f;
-	return NULL;
+	(void)v;
+	s->budget_op = NULL;
+	if (e != NULL)
+		log_error("budget not saved", KV("ca", s->ca->name),
+		    KV("error", e->what));
+	if (s->budget_changed)
+		loop_timer_set(s->budget_timer, 0);
 }
 
 static void
-forget_old(struct session *s, const struct failed *but)
+budget_save(void *arg)
 {
-	struct failed *f, *next;
-
-	for (f = LIST_FIRST(&s->failed); f != NULL; f = next) {
-		next = LIST_NEXT(f, link);
-		if (f == but || clock_now() - f->at[0] <= HOUR)
-			continue;
-		LIST_REMOVE(f, link);
-		free(f);
-	}
-}
-
-void
-session_validation_failed(struct session *s, const char *ident)
-{
-	struct failed *f = failed_find(s, ident);
-	size_t len = strlen(ident);
+	AUTO(buf_done) struct buf text = BUF_INIT(STORE_VALUE_MAX);
+	struct session *s = arg;
+	char key[STORE_KEY_MAX];
+	struct store_put put = {
+		.key = key, .rev = STORE_ANY, .soft = true
+	};
 	struct err e;
 
-	forget_old(s, f);
-	if (f == NULL) {
-		f = calloc(1, sizeof(*f) + len + 1);
-		if (f == NULL)
-			return; /* the certificate's own back-off still holds */
-		memcpy(f->ident, ident, len + 1);
-		LIST_INSERT_HEAD(&s->failed, f, link);
+	if (s->budget_op != NULL)
+		return;
+	s->budget_changed = false;
+	(void)snprintf(key, sizeof(key), "budgets/%s", s->ca->name);
+	if (budget_encode(s->budget, clock_now(), &text, &e) == 0) {
+		put.data = text.data;
+		put.len = text.len;
+		s->budget_op = s->env->store->ops->put(
+		    s->env->store, &put, budget_saved, s, &e);
 	}
-	memmove(f->at + 1, f->at, sizeof(f->at) - sizeof(f->at[0]));
-	f->at[0] = clock_now();
-	if (account_save(s, NULL, NULL, &e) == -1)
-		log_error("account state not saved", KV("ca", s->ca->name),
+	if (s->budget_op == NULL)
+		log_error("budget not saved", KV("ca", s->ca->name),
 		    KV("error", e.what));
 }
 
-int64_t
-session_validation_when(
-    const struct session *s, const char *const *idents, uint32_t n)
+struct budget *
+session_budget(const struct session *s)
 {
-	int64_t when = 0, oldest;
-	const struct failed *f;
-	uint32_t i;
-
-	for (i = 0; i < n; i++) {
-		f = failed_find(s, idents[i]);
-		if (f == NULL)
-			continue;
-		oldest = f->at[FAILED_HOUR_MAX - 1];
-		if (oldest != 0 && oldest + HOUR > when)
-			when = oldest + HOUR;
-	}
-	return when > clock_now() ? when : 0;
+	return s->budget;
 }
+
+void
+session_budget_changed(struct session *s)
+{
+	s->budget_changed = true;
+	if (s->budget_op == NULL)
+		loop_timer_set(s->budget_timer, 0);
+}
+
+struct budget_loading {
+	struct session *s;
+	store_done *loaded;
+	void *arg;
+};
+
+static void
+budget_loaded(void *arg, const struct store_value *v, const struct err *failed)
+{
+	AUTO(free) struct budget_loading *l = arg;
+	struct session *s = l->s;
+	char key[STORE_KEY_MAX];
+	struct err e;
+
+	s->budget_op = NULL;
+	if (failed == NULL && v->rev != STORE_ABSENT &&
+	    budget_decode(s->budget, v->data, v->len, clock_now(), &e) == -1) {
+		log_error("damaged budget put aside: the CA's own count holds",
+		    KV("ca", s->ca->name), KV("error", e.what));
+		(void)snprintf(key, sizeof(key), "budgets/%s", s->ca->name);
+		if (s->env->store->ops->set_aside(s->env->store, key, &e) ==
+		    -1)
+			log_error("cannot put it aside",
+			    KV("ca", s->ca->name), KV("error", e.what));
+	}
+	l->loaded(l->arg, v, failed);
+}
+
+int
+budget_begin(struct session *s, struct err *e)
+{
+	s->budget = budget_new(s->ca, s->env->psl, e);
+	s->budget_timer = loop_timer_new(s->env->loop, budget_save, s, e);
+	return s->budget == NULL || s->budget_timer == NULL ? -1 : 0;
+}
+
+int
+budget_load(struct session *s, store_done *loaded, void *arg, struct err *e)
+{
+	AUTO(free) struct budget_loading *l = calloc(1, sizeof(*l));
+	char key[STORE_KEY_MAX];
+
+	if (l == NULL)
+		return err_nomem(e, "budget");
+	*l = (struct budget_loading){ s, loaded, arg };
+	(void)snprintf(key, sizeof(key), "budgets/%s", s->ca->name);
+	s->budget_op =
+	    s->env->store->ops->get(s->env->store, key, budget_loaded, l, e);
+	if (s->budget_op == NULL)
+		return -1;
+	(void)take_ptr(l);
+	return 0;
+}
+
+void
+budget_stop(struct session *s)
+{
+	/* What waits is written when the store ends, and nobody is told. */
+	s->budget_op = NULL;
+	if (s->budget_changed && s->budget != NULL)
+		budget_save(s);
+	loop_timer_free(s->budget_timer);
+	budget_free(s->budget);
+}
+
+/* Requests */
+
+int64_t
+request_slot(struct session *s)
+{
+	const struct conf_rate *r = &s->ca->requests;
+	int64_t period = r->per_s * INT64_C(1000), now = clock_mono_ms();
+	int64_t start = s->requests_full_ms > now ? s->requests_full_ms : now;
+	int64_t wait;
+
+	if (r->n == 0)
+		return 0;
+	s->requests_full_ms = start + period / r->n;
+	wait = s->requests_full_ms - period - now;
+	return wait > 0 ? wait : 0;
+}
+
+/* The clock */
+
+void
+clock_learn(struct session *s, const struct http_reply *h)
+{
+	const char *date = http_header(h, "Date", 0);
+	bool was_off = llabs(s->clock_ahead_s) > CLOCK_OFF_S;
+	int64_t t, ahead;
+
+	if (date == NULL || clock_parse_http(date, &t) == -1)
+		return;
+	ahead = t - clock_now();
+	if (llabs(ahead) > CLOCK_OFF_S && !was_off)
+		log_warn("the clock of this host differs from the CA's: what "
+			 "acmed does it does by the CA's; look after the clock",
+		    KV("ca", s->ca->name), KV("ca_says", date),
+		    KN("ahead_s", ahead));
+	if (llabs(ahead) <= CLOCK_OFF_S && was_off)
+		log_info("the clock agrees with the CA's again",
+		    KV("ca", s->ca->name));
+	s->clock_ahead_s = ahead;
+	s->clock_seen_ms = clock_mono_ms();
+}
+
+void
+session_clock_forget(struct session *s)
+{
+	s->clock_seen_ms = 0;
+	s->clock_ahead_s = 0;
+}
+
+bool
+session_clock(const struct session *s, int64_t *ahead_s)
+{
+	if (s->clock_seen_ms == 0 ||
+	    clock_mono_ms() - s->clock_seen_ms > DAY_MS)
+		return false;
+	*ahead_s = llabs(s->clock_ahead_s) > CLOCK_OFF_S ? s->clock_ahead_s : 0;
+	return true;
+}
+
+/* How long things take */
 
 int64_t
 session_pace_ms(const struct session *s, enum pace p)

@@ -32,6 +32,12 @@ issue_step_name(const struct issue *is)
 	return steps[is->step].name;
 }
 
+enum issue_mode
+issue_mode(const struct issue *is)
+{
+	return is->mode;
+}
+
 const char *
 issue_step(unsigned i, const char **resume)
 {
@@ -49,6 +55,7 @@ issue_free(struct issue *is)
 	keys_cancel(is->key_op);
 	save_cancel(is->save);
 	up_cancel(is->up_op);
+	dns_cancel(is->dns_op);
 	loop_timer_free(is->timer);
 	chain_free(is->chain);
 	buf_done(&is->csr);
@@ -68,6 +75,12 @@ issue_cancel(struct issue *is)
 static void
 issue_finish(struct issue *is, enum issue_end end, const struct err *e)
 {
+	struct outcome o = { .end = end,
+		.mode = is->mode,
+		.where = steps[is->step].where,
+		.ordered = is->ordered,
+		.issued = is->issued,
+		.err = e };
 	struct cert *c = is->cert;
 	issue_done *done = is->done;
 	void *arg = is->arg;
@@ -78,8 +91,10 @@ issue_finish(struct issue *is, enum issue_end end, const struct err *e)
 		tokens_leave(is);
 	else
 		tokens_stop(is);
+	if (c->order_url == NULL)
+		c->begun = 0;
 	issue_free(is);
-	done(arg, c, end, e);
+	done(arg, c, &o);
 }
 
 /* Whether e is what the session is blocked for, and not this certificate's. */
@@ -193,7 +208,7 @@ issue_next(struct issue *is, struct next n, struct err *e)
 }
 
 /* The answer of whatever the step had started. */
-static void
+void
 issue_answer(struct issue *is, const struct answer *a, const struct err *failed)
 {
 	const struct step_def *s = &steps[is->step];
@@ -220,10 +235,17 @@ on_ask(void *arg, const struct reply *r, const struct err *failed)
 }
 
 int
+issue_ask_at(struct issue *is, struct session *s, const struct ask_spec *spec,
+    struct err *e)
+{
+	is->ask = session_ask(s, spec, on_ask, is, e);
+	return is->ask == NULL ? -1 : 0;
+}
+
+int
 issue_ask(struct issue *is, const struct ask_spec *spec, struct err *e)
 {
-	is->ask = session_ask(is->session, spec, on_ask, is, e);
-	return is->ask == NULL ? -1 : 0;
+	return issue_ask_at(is, is->session, spec, e);
 }
 
 void
@@ -322,50 +344,6 @@ issue_abandon(struct issue *is, struct err *e)
 
 /* The order itself */
 
-static void
-begun_saved(void *arg, const struct err *failed)
-{
-	struct issue *is = arg;
-	struct err e;
-
-	is->save = NULL;
-	if (failed == NULL) {
-		ask_go(is->ask);
-		return;
-	}
-	e = *failed;
-	(void)err_wrap(&e, "state not saved");
-	issue_fail(is, &e);
-}
-
-/* That it is sent is on disk first (protocol Q2). */
-static void
-our_turn(void *arg)
-{
-	struct issue *is = arg;
-	struct err e = { .kind = ERR_NONE };
-
-	is->cert->begun = clock_now();
-	is->save = cert_save(
-	    is->env->certs, is->cert, SAVE_ORDER, begun_saved, is, &e);
-	if (is->save == NULL)
-		issue_fail(is, &e);
-}
-
-static int
-start_new_order(struct issue *is, struct err *e)
-{
-	AUTO(buf_done) struct buf payload = BUF_INIT(JWS_PAYLOAD_MAX);
-	const struct conf_cert *cc = is->cert->conf;
-	struct ask_spec spec = { .turn = our_turn };
-
-	if (request_new_order(
-		cc->idents, cc->n_idents, NULL, NULL, &payload, e) == -1)
-		return -1;
-	spec.payload = payload.data;
-	return issue_ask(is, &spec, e);
-}
-
 /* All is proven, and the CA is a moment behind with its order (E20). */
 static struct next
 still_pending(struct issue *is, const struct reply *r, struct err *e)
@@ -417,6 +395,10 @@ by_status(struct issue *is, const struct reply *r, struct err *e)
 		return next_later(
 		    STEP_POLL_ORDER, issue_poll_wait(is, r, PACE_ORDER));
 	case ACME_VALID:
+		is->issued = true;
+		/* no second order may name the same predecessor (RFC 9773 5) */
+		if (is->mode == ISSUE_REAL)
+			is->cert->have.replaced = true;
 		if (is->cert->order_key != NULL)
 			return NEXT_TO(STEP_DOWNLOAD);
 		(void)err_set(e, ERR_PROTO, 0,
@@ -528,6 +510,9 @@ got_new_order(struct issue *is, const struct answer *a, struct err *e)
 		return NEXT_FAILED;
 	}
 	issue_drop_order(is);
+	is->ordered = true;
+	is->cert->order_ca = session_index(is->session);
+	is->cert->rehearsal = is->mode == ISSUE_REHEARSAL;
 	is->cert->order_url = strdup(a->reply->location);
 	if (is->cert->order_url == NULL) {
 		(void)err_nomem(e, "order");
@@ -648,6 +633,8 @@ finalize_failed(struct issue *is, struct err *e)
 
 	if (e->kind == ERR_PROBLEM && e->problem == PROBLEM_BAD_PUBLIC_KEY)
 		return other_key(is, e);
+	if (issue_drop_profile(is, e))
+		return issue_abandon(is, e);
 	if (e->retry_after_s * 1000 > wait)
 		wait = e->retry_after_s * 1000;
 	if ((sync || e->kind == ERR_NET || e->num >= 500) &&
@@ -665,24 +652,26 @@ finalize_failed(struct issue *is, struct err *e)
  */
 /* clang-format off */
 static const struct step_def steps[STEP__COUNT] = {
-	[STEP_NEW_ORDER]  = { "newOrder",    start_new_order,  got_new_order,  NULL,            STEP_NEW_ORDER },
-	[STEP_AUTHZ]      = { "authorization", start_authz,    got_authz,      lost_order,      STEP_POLL_ORDER },
-	[STEP_PUBLISH]    = { "publish",     start_publish,    published,      NULL,            STEP_POLL_ORDER },
-	[STEP_ANSWER]     = { "challenge",   start_answer,     answered,       answer_failed,   STEP_POLL_ORDER },
-	[STEP_POLL_AUTHZ] = { "validation",  start_poll_authz, polled_authz,   NULL,            STEP_POLL_ORDER },
-	[STEP_POLL_ORDER] = { "order",       start_poll_order, got_order,      lost_order,      STEP_POLL_ORDER },
-	[STEP_KEY]        = { "key",         start_key,        got_key,        NULL,            STEP_POLL_ORDER },
-	[STEP_CSR]        = { "csr",         start_csr,        got_csr,        other_key,       STEP_POLL_ORDER },
-	[STEP_FINALIZE]   = { "finalize",    start_finalize,   got_order,      finalize_failed, STEP_POLL_ORDER },
-	[STEP_DOWNLOAD]   = { "certificate", start_download,   downloaded,     lost_order,      STEP_POLL_ORDER },
-	[STEP_ALTERNATE]  = { "alternate",   start_alternate,  got_alternate,  no_alternate,    STEP_POLL_ORDER },
-	[STEP_INSTALL]    = { "install",     start_install,    installed,      NULL,            STEP_POLL_ORDER },
+	[STEP_LOOK]       = { "look",        start_look,       got_look,       NULL,            STEP_LOOK,       WHERE_ORDER },
+	[STEP_CAA]        = { "caa",         start_caa,        got_caa,        no_caa,          STEP_LOOK,       WHERE_ORDER },
+	[STEP_NEW_ORDER]  = { "newOrder",    start_new_order,  got_new_order,  new_order_failed, STEP_LOOK,      WHERE_ORDER },
+	[STEP_AUTHZ]      = { "authorization", start_authz,    got_authz,      lost_order,      STEP_POLL_ORDER, WHERE_NAME },
+	[STEP_PUBLISH]    = { "publish",     start_publish,    published,      NULL,            STEP_POLL_ORDER, WHERE_HERE },
+	[STEP_ANSWER]     = { "challenge",   start_answer,     answered,       answer_failed,   STEP_POLL_ORDER, WHERE_NAME },
+	[STEP_POLL_AUTHZ] = { "validation",  start_poll_authz, polled_authz,   NULL,            STEP_POLL_ORDER, WHERE_NAME },
+	[STEP_POLL_ORDER] = { "order",       start_poll_order, got_order,      lost_order,      STEP_POLL_ORDER, WHERE_CERT },
+	[STEP_KEY]        = { "key",         start_key,        got_key,        NULL,            STEP_POLL_ORDER, WHERE_HERE },
+	[STEP_CSR]        = { "csr",         start_csr,        got_csr,        other_key,       STEP_POLL_ORDER, WHERE_HERE },
+	[STEP_FINALIZE]   = { "finalize",    start_finalize,   got_order,      finalize_failed, STEP_POLL_ORDER, WHERE_CERT },
+	[STEP_DOWNLOAD]   = { "certificate", start_download,   downloaded,     lost_order,      STEP_POLL_ORDER, WHERE_CERT },
+	[STEP_ALTERNATE]  = { "alternate",   start_alternate,  got_alternate,  no_alternate,    STEP_POLL_ORDER, WHERE_CERT },
+	[STEP_INSTALL]    = { "install",     start_install,    installed,      NULL,            STEP_POLL_ORDER, WHERE_HERE },
 };
 /* clang-format on */
 
 struct issue *
-issue_start(const struct issue_env *env, struct cert *c, struct session *s,
-    issue_done *done, void *arg, struct err *e)
+issue_start(const struct issue_env *env, struct cert *c,
+    const struct issue_spec *spec, issue_done *done, void *arg, struct err *e)
 {
 	struct issue *is = calloc(1, sizeof(*is));
 
@@ -692,7 +681,11 @@ issue_start(const struct issue_env *env, struct cert *c, struct session *s,
 	}
 	is->env = env;
 	is->cert = c;
-	is->session = s;
+	is->session = spec->session;
+	is->rehearsed = spec->rehearsed;
+	is->mode = spec->mode;
+	is->caa = spec->caa;
+	is->ordered = c->order_url != NULL;
 	is->done = done;
 	is->arg = arg;
 	is->csr = BUF_INIT(JWS_PAYLOAD_MAX);
@@ -705,7 +698,7 @@ issue_start(const struct issue_env *env, struct cert *c, struct session *s,
 		return NULL;
 	}
 	issue_poll_begin(is);
-	is->step = c->order_url == NULL ? STEP_NEW_ORDER : STEP_POLL_ORDER;
+	is->step = c->order_url == NULL ? STEP_LOOK : STEP_POLL_ORDER;
 	c->issue = is;
 	/* The first step comes from the loop, so that done never runs here. */
 	loop_timer_set(is->timer, 0);

@@ -12,9 +12,11 @@
 
 #include "daemon/engine/certs.h"
 #include "daemon/engine/keys.h"
+#include "daemon/engine/policy.h"
 #include "daemon/engine/session.h"
 #include "daemon/engine/tokens.h"
 #include "daemon/engine/upstairs.h"
+#include "lib/io/dns.h"
 
 struct issue;
 
@@ -24,26 +26,61 @@ struct issue_env { /* outlives every attempt */
 	struct keys *keys;
 	struct tokens *tokens;
 	struct upstairs *upstairs;
+	struct dns *dns;
 	const struct conf *conf;
 };
 
+enum issue_mode {
+	ISSUE_REAL = 0,
+	ISSUE_REHEARSAL, /* everything but installing it (protocol M5) */
+	ISSUE_CHECK,     /* what can be known without an order */
+};
+
 enum issue_end {
-	ISSUE_OK,      /* installed */
+	ISSUE_OK,      /* installed; or tried out and found well */
 	ISSUE_FAILED,  /* of this certificate: back off */
 	ISSUE_BLOCKED, /* the CA or the account as a whole: not our fault */
 };
 
-/* Runs once, from the loop.  e says why when it did not succeed; with ISSUE_OK,
- * that the state was not saved. */
-typedef void issue_done(
-    void *arg, struct cert *, enum issue_end, const struct err *e);
+struct outcome {
+	enum issue_end end;
+	enum issue_mode mode;
+	enum policy_where where; /* it ended, when it failed */
+	bool ordered; /* the CA has made an order, or may have */
+	bool issued;  /* and a certificate */
+	/* Why it did not succeed; with ISSUE_OK, that the state was not saved.
+	 */
+	const struct err *err;
+};
 
+/* Runs once, from the loop. */
+typedef void issue_done(void *arg, struct cert *, const struct outcome *);
+
+/* At that session's CA. */
+struct issue_spec {
+	struct session *session;
+	enum issue_mode mode;
+	bool caa; /* look first whether CAA lets this CA issue */
+	/* ISSUE_REHEARSAL: whose test CA it is; CAA is looked at for that */
+	struct session *rehearsed;
+};
 struct issue *issue_start(const struct issue_env *, struct cert *,
-    struct session *, issue_done *, void *arg, struct err *);
+    const struct issue_spec *, issue_done *, void *arg, struct err *);
 void issue_cancel(struct issue *); /* state stays for a later attempt */
 
 /* "newOrder", "authorization", ...: where it is, for people. */
 const char *issue_step_name(const struct issue *);
+enum issue_mode issue_mode(const struct issue *);
+
+/* Whether an order at that CA would name the certificate it replaces, so that
+ * the CA does not count it (RFC 9773 5, protocol J11). */
+bool issue_replaces(const struct cert *, const struct session *);
+/* Which of that CA's limits such an order counts for. */
+struct budget_order issue_counts(
+    const struct cert *, const struct session *, int64_t now);
+
+/* Give up the order under way, which is not finalized: another CA is asked. */
+void issue_leave(const struct issue_env *, struct cert *);
 
 /* Answer the tokens of an order that was under way when the process ended. */
 void issue_republish(

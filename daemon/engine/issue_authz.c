@@ -104,6 +104,16 @@ tokens_leave(struct issue *is)
 	each_token(is->cert->tokens, unhear, is);
 }
 
+void
+issue_leave(const struct issue_env *env, struct cert *c)
+{
+	each_token(c->tokens, withdraw, env->tokens);
+	if (c->order_key != NULL)
+		keys_drop(env->keys, c->order_key);
+	cert_forget_order(c);
+	c->spent = 0; /* as if it were still to come of it */
+}
+
 struct republish {
 	struct tokens *tokens;
 	const char *thumbprint;
@@ -144,7 +154,8 @@ note_failure(struct issue *is, const char *ident, const struct authz *z)
 		is->failure = why;
 	buf_printf(&is->failures, "%s%s: %s", is->failures.len == 0 ? "" : "; ",
 	    ident, why.what);
-	session_validation_failed(is->session, ident);
+	budget_failed(session_budget(is->session), ident, clock_now());
+	session_budget_changed(is->session);
 }
 
 /* Every name that failed, in one error: the first one's type decides. */

@@ -122,6 +122,8 @@ start_install(struct issue *is, struct err *e)
 		issue_drop_order(is);
 		return -1;
 	}
+	if (is->mode == ISSUE_REHEARSAL)
+		return STARTED_NOTHING;
 	if (chain_pem(is->chain, 0, 1, &pem, e) == -1)
 		return -1;
 	in.leaf_len = pem.len;
@@ -189,12 +191,17 @@ remember(struct issue *is, uint32_t version, struct err *e)
 	h->ari_id = take_ptr(ari_id);
 	h->issuer = certs_intern(info.issuer);
 	h->ca = certs_intern(session_ca(is->session)->name);
+	h->account = certs_intern(session_account_url(is->session));
 	h->not_before = info.not_before;
 	h->not_after = info.not_after;
 	h->installed_at = clock_now();
-	h->renew_at = schedule_pick(info.not_before, info.not_after);
+	h->by_fraction = schedule_pick(info.not_before, info.not_after);
 	h->made_for = c->wants;
 	h->version = version;
+	h->replaced = false;
+	free(h->names);
+	h->names = NULL;
+	window_clear(&c->window);
 	return 0;
 }
 
@@ -220,6 +227,10 @@ installed(struct issue *is, const struct answer *a, struct err *e)
 {
 	struct cert *c = is->cert;
 
+	if (a == NULL) { /* a rehearsal: nothing of it is kept */
+		issue_drop_order(is);
+		return (struct next){ .what = NEXT_DONE, .save = SAVE_CERT };
+	}
 	if (remember(is, a->version, e) == -1)
 		return NEXT_FAILED;
 	log_info("certificate installed", KV("cert", c->conf->name),

@@ -15,6 +15,8 @@
 #define STARTED_NOTHING 1
 
 enum step {
+	STEP_LOOK,
+	STEP_CAA,
 	STEP_NEW_ORDER,
 	STEP_AUTHZ,
 	STEP_PUBLISH,
@@ -42,6 +44,7 @@ struct next {
 struct answer { /* of whatever the step started; one is set */
 	const struct reply *reply;
 	const struct keys_reply *key;
+	const struct caa *caa;
 	uint32_t version;
 };
 
@@ -53,6 +56,7 @@ struct step_def {
 	    struct issue *, const struct answer *, struct err *);
 	struct next (*on_error)(struct issue *, struct err *); /* or fail */
 	enum step resume;
+	enum policy_where where;
 };
 
 struct one_authz {
@@ -65,6 +69,8 @@ struct issue {
 	const struct issue_env *env;
 	struct cert *cert;
 	struct session *session;
+	struct session *rehearsed; /* whose test CA it is, or NULL */
+	enum issue_mode mode;
 	issue_done *done;
 	void *arg;
 
@@ -78,6 +84,7 @@ struct issue {
 	struct keys_op *key_op;
 	struct save *save;
 	struct up_op *up_op;
+	struct dns_op *dns_op;
 	struct loop_timer *timer;
 
 	struct pool *pool;       /* of the attempt: authorizations */
@@ -93,6 +100,12 @@ struct issue {
 	int64_t polling_since_ms;
 	bool told_when; /* the CA said Retry-After: do not be cleverer */
 	bool abandoned, second_key, outlived;
+	bool caa;           /* look at it first */
+	bool looks_beside;  /* at the directory of the CA that is rehearsed */
+	bool ordered;       /* the CA has made an order, or may have */
+	bool issued;        /* and a certificate of it */
+	bool replaces_sent; /* in the newOrder that is under way */
+	bool no_profile;    /* the CA does not want the one preferred */
 	bool post_mortem; /* the order is invalid: looking for the reason */
 	bool all_valid;   /* as the last look at the authorizations found */
 
@@ -105,14 +118,29 @@ struct issue {
 void issue_free(struct issue *);
 void issue_next(struct issue *, struct next, struct err *);
 int issue_ask(struct issue *, const struct ask_spec *, struct err *);
+int issue_ask_at(struct issue *, struct session *, const struct ask_spec *,
+    struct err *);
 void issue_on_key(void *, const struct keys_reply *, const struct err *);
 void issue_on_install(void *, uint32_t version, const struct err *);
+void issue_answer(
+    struct issue *, const struct answer *, const struct err *failed);
 struct next next_later(enum step, int64_t wait_ms);
 int64_t issue_poll_wait(struct issue *, const struct reply *, enum pace);
 void issue_poll_begin(struct issue *);
 /* Withdraw the tokens and forget the order. */
 void issue_drop_order(struct issue *);
 struct next issue_abandon(struct issue *, struct err *);
+
+/* issue_order.c */
+int start_look(struct issue *, struct err *);
+struct next got_look(struct issue *, const struct answer *, struct err *);
+int start_caa(struct issue *, struct err *);
+struct next got_caa(struct issue *, const struct answer *, struct err *);
+struct next no_caa(struct issue *, struct err *);
+int start_new_order(struct issue *, struct err *);
+struct next new_order_failed(struct issue *, struct err *);
+/* The CA does not take the profile: go on without, if it may be. */
+bool issue_drop_profile(struct issue *, const struct err *);
 
 /* issue_authz.c */
 int start_authz(struct issue *, struct err *);

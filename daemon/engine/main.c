@@ -92,17 +92,10 @@ ready(struct engine *en)
 		.max_connections = en->conf->http.max_connections,
 		.timeout_s = en->conf->http.timeout_s,
 	};
-	const char *thumb;
 	struct err e;
 	uint32_t i;
 
-	for (i = 0; i < en->certs.n; i++) {
-		struct cert *c = &en->certs.all[i];
-
-		thumb = session_thumbprint(en->cas[c->conf->cas[0]].session);
-		if (thumb != NULL)
-			issue_republish(&en->issue_env, c, thumb);
-	}
+	engine_republish(en);
 	for (i = 0; i < en->start.n_listen && i < LISTEN_MAX; i++)
 		fds[i] = IPC_FD_FIRST + 1 + (int)i;
 	en->responder = responder_new(en->loop, fds, i, &rc, en->tokens, &e);
@@ -115,14 +108,12 @@ ready(struct engine *en)
 	    KN("ms", clock_now_ms() - en->started_at));
 	if (en->start.alive_s != 0)
 		on_alive(en);
-	renew_start(en);
+	engine_begin(en);
 }
 
 static void
-on_loaded(void *arg, unsigned damaged, const struct err *e)
+on_loaded(struct engine *en, unsigned damaged, const struct err *e)
 {
-	struct engine *en = arg;
-
 	if (e != NULL) {
 		stop(en, "cannot read the state folder", e);
 		return;
@@ -133,41 +124,6 @@ on_loaded(void *arg, unsigned damaged, const struct err *e)
 	ready(en);
 }
 
-static void
-on_account(void *arg, const struct store_value *v, const struct err *failed)
-{
-	struct engine *en = arg;
-	struct err e;
-
-	(void)v;
-	/* A second account because a disk did not answer is not a way out. */
-	if (failed != NULL) {
-		stop(en, "cannot read an account", failed);
-		return;
-	}
-	if (--en->loading == 0 &&
-	    certs_load(&en->certs, on_loaded, en, &e) == -1)
-		stop(en, "cannot read the state folder", &e);
-}
-
-static int
-load(struct engine *en, struct err *e)
-{
-	uint32_t i;
-
-	en->loading = 1;
-	for (i = 0; i < en->conf->n_cas; i++) {
-		if (en->cas[i].session == NULL)
-			continue;
-		en->loading++;
-		if (session_load(en->cas[i].session, on_account, en, e) == -1)
-			return -1;
-	}
-	if (--en->loading == 0)
-		return certs_load(&en->certs, on_loaded, en, e);
-	return 0;
-}
-
 static int
 setup(struct engine *en, struct err *e)
 {
@@ -175,30 +131,13 @@ setup(struct engine *en, struct err *e)
 
 	(void)http_agent(ACMED_VERSION, NULL, agent, sizeof(agent));
 	en->http = http_new(en->loop, agent, e);
-	en->tokens = en->http == NULL ? NULL : tokens_new(e);
-	if (en->tokens == NULL)
-		return -1;
-	en->session_env = (struct session_env){ .loop = en->loop,
-		.http = en->http,
-		.keys = en->keys,
-		.store = en->store,
-		.conf = en->conf,
-		.changed = renew_ca_changed,
-		.arg = en };
-	en->issue_env = (struct issue_env){ .loop = en->loop,
-		.certs = &en->certs,
-		.keys = en->keys,
-		.tokens = en->tokens,
-		.upstairs = en->upstairs,
-		.conf = en->conf };
-	if (certs_init(&en->certs, en->conf, en->loop, en->store, e) == -1 ||
-	    renew_init(en, e) == -1 || deploy_init(en, e) == -1)
+	if (en->http == NULL || engine_setup(en, e) == -1)
 		return -1;
 	en->control = control_new(en, IPC_FD_FIRST, e);
 	if (en->control == NULL)
 		return -1;
 	en->alive = loop_timer_new(en->loop, on_alive, en, e);
-	return en->alive == NULL ? -1 : load(en, e);
+	return en->alive == NULL ? -1 : engine_load(en, on_loaded, e);
 }
 
 static int
@@ -286,11 +225,8 @@ end(struct engine *en)
 {
 	control_free(en->control);
 	responder_free(en->responder);
-	renew_done(en);
-	deploy_done(en);
-	certs_free(&en->certs);
+	engine_done(en);
 	http_free(en->http);
-	tokens_free(en->tokens);
 	loop_timer_free(en->alive);
 	upstairs_free(en->upstairs);
 	keys_free(en->keys);

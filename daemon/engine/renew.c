@@ -1,44 +1,85 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What to do next.  Every certificate is in one place: asleep in a heap by the
- * instant of its next attempt, ready in its CA's heap by urgency, or active.
+ * instant of its next attempt, ready in a CA's heap by urgency, in that CA's
+ * heap of those that wait for the account's next order, or active.
  */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/engine/engine.h"
-#include "daemon/engine/schedule.h"
+#include "daemon/engine/failover.h"
+#include "daemon/engine/policy.h"
 #include "lib/acme/problem.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
-#include "lib/base/rnd.h"
 
-#define HOUR        INT64_C(3600)
-#define DAY         (24 * HOUR)
-#define STATUS_MS   200
-#define FAILING_MAX 1000000
+#define HOUR         INT64_C(3600)
+#define DAY          (24 * HOUR)
+#define STATUS_MS    200
+#define FAILING_MAX  1000000
+#define REHEARSE_MAX 3 /* in vain, before a real try again */
+#define LATE         125000 /* of the lifetime left, in 1/1000000 */
+#define HOPELESS_S   (30 * DAY) /* of failing: told weekly (protocol R38) */
 
 #define OF(ptr, member) \
 	((struct cert *)(void *)((char *)(ptr)-offsetof(struct cert, member)))
 
 static void pump(struct ca_queue *);
 
-static struct ca_queue *
-queue_of(const struct engine *en, const struct cert *c)
+/* Where it is, and where it goes */
+
+/* A rehearsal that is due, and can be had. */
+static uint32_t
+test_ca(const struct engine *en, const struct cert *c)
 {
-	return &en->cas[c->conf->cas[0]];
+	return en->conf->cas[failover_ca(c)].staging;
 }
 
+static enum issue_mode
+mode_of(const struct engine *en, const struct cert *c)
+{
+	if (c->issue != NULL)
+		return issue_mode(c->issue);
+	if (c->order_url != NULL)
+		return c->rehearsal ? ISSUE_REHEARSAL : ISSUE_REAL;
+	if (c->check != 0)
+		return (enum issue_mode)c->check;
+	return c->rehearse && test_ca(en, c) != CONF_NONE ? ISSUE_REHEARSAL
+							  : ISSUE_REAL;
+}
+
+uint32_t
+renew_ca(const struct engine *en, const struct cert *c)
+{
+	if (c->issue != NULL || c->ready.pos != 0)
+		return c->queue;
+	if (c->order_url != NULL)
+		return c->order_ca;
+	return mode_of(en, c) == ISSUE_REHEARSAL ? test_ca(en, c)
+						 : failover_ca(c);
+}
+
+struct budget_order
+renew_order(const struct engine *en, const struct cert *c, uint32_t ca)
+{
+	return issue_counts(c, en->cas[ca].session, engine_now(en));
+}
+
+/* What we set ourselves (waits, heaps) is by our own clock, whatever it shows;
+ * what a certificate or a window says is by the CA's (protocol J16). */
 static int64_t
-when(const struct cert *c)
+when(const struct engine *en, const struct cert *c)
 {
 	struct schedule_in in = {
 		.have = c->have.version != 0,
-		.changed = c->have.made_for != c->wants,
+		.changed = cert_changed(en->conf, c->conf, &c->wants,
+			       &c->have) != CHANGE_NONE,
 		.ordering = c->order_url != NULL,
-		.forced = c->forced,
-		.renew_at = c->have.renew_at,
+		.forced = c->forced || c->check != 0,
+		.renew_at = cert_renew_at(c) - en->ahead_s,
 		.not_before_attempt = c->issue_trouble.next,
 	};
 
@@ -46,9 +87,8 @@ when(const struct cert *c)
 }
 
 int64_t
-renew_next(const struct engine *en, const struct cert *c)
+renew_next(const struct cert *c)
 {
-	(void)en;
 	return c->sleep.pos == 0 ? 0 : c->sleep.key;
 }
 
@@ -58,20 +98,48 @@ tick_set(struct engine *en)
 	struct heap_item *first = heap_first(&en->sleeping);
 	int64_t wait;
 
-	if (first == NULL) {
-		loop_timer_stop(en->tick);
-		return;
-	}
 	/* At least hourly: the wall clock may have jumped (protocol Q5). */
-	wait = first->key - clock_now();
-	if (wait > HOUR)
+	wait = first == NULL ? HOUR : first->key - clock_now();
+	if (wait > HOUR || en->clock_bad)
 		wait = HOUR;
 	loop_timer_set(en->tick, wait < 0 ? 0 : wait * 1000);
+}
+
+/* Its reload command's list waits for what is being issued. */
+static void
+busy(struct engine *en, struct cert *c, bool is)
+{
+	if (c->busy == is)
+		return;
+	c->busy = is;
+	deploy_busy(en, c, is ? 1 : -1);
+}
+
+static void
+waits_for(struct cert *c, const char *text)
+{
+	free(c->waits);
+	c->waits = text == NULL ? NULL : strdup(text);
+}
+
+static void
+leave(struct engine *en, struct cert *c)
+{
+	heap_remove(&en->sleeping, &c->sleep);
+	if (c->ready.pos == 0)
+		return;
+	if (c->limited)
+		heap_remove(&en->cas[c->queue].limited, &c->ready);
+	else
+		heap_remove(&en->cas[c->queue].ready, &c->ready);
+	c->limited = false;
 }
 
 static void
 sleep_until(struct engine *en, struct cert *c, int64_t t)
 {
+	leave(en, c);
+	busy(en, c, false);
 	heap_put(&en->sleeping, &c->sleep, t);
 	if (heap_first(&en->sleeping) == &c->sleep)
 		tick_set(en);
@@ -84,20 +152,65 @@ status_soon(struct engine *en)
 		loop_timer_set(en->status_timer, STATUS_MS);
 }
 
+/* What an operator waits for goes first, then what ends first. */
+static int64_t
+urgency(const struct engine *en, const struct cert *c)
+{
+	const struct issued *h = &c->have;
+	int64_t now = engine_now(en), left;
+
+	if (c->forced || c->check != 0)
+		return -1;
+	if (h->version == 0 || h->not_after <= now)
+		return 0;
+	left = (h->not_after - now) * 1000000 / (h->not_after - h->not_before);
+	return cert_recalled(c, now) && left > LATE ? LATE : left;
+}
+
+static unsigned
+left_of(const struct engine *en, const struct cert *c)
+{
+	return schedule_left(
+	    c->have.not_before, c->have.not_after, engine_now(en));
+}
+
+/* Another CA when the one that is next is in trouble as a whole. */
 static void
+choose_ca(struct engine *en, struct cert *c)
+{
+	uint32_t i, was = failover_ca(c);
+
+	for (i = 0; i < c->conf->n_cas; i++)
+		if (c->check != 0 ||
+		    !failover_blocked(en->conf, c,
+			session_breaker(en->cas[renew_ca(en, c)].session),
+			left_of(en, c), clock_now()))
+			break;
+	if (failover_ca(c) == was)
+		return;
+	if (c->order_url != NULL)
+		issue_leave(&en->issue_env, c);
+	log_warn("the CA is in trouble: another one is asked",
+	    KV("cert", c->conf->name), KV("ca", en->conf->cas[was].name),
+	    KV("next", en->conf->cas[failover_ca(c)].name));
+}
+
+static struct ca_queue *
 make_ready(struct engine *en, struct cert *c)
 {
-	struct ca_queue *q = queue_of(en, c);
-	const struct issued *h = &c->have;
+	struct ca_queue *q;
 
-	heap_remove(&en->sleeping, &c->sleep);
-	if (c->ready.pos == 0)
-		deploy_busy(en, c, 1);
-	/* what an operator waits for goes first, then what ends first */
-	heap_put(&q->ready, &c->ready,
-	    c->forced ? -1
-		      : (int64_t)schedule_left(
-			    h->not_before, h->not_after, clock_now()));
+	leave(en, c);
+	choose_ca(en, c);
+	c->queue = renew_ca(en, c);
+	q = &en->cas[c->queue];
+	busy(en, c, true);
+	if (q->ready.n == 0 && q->limited.n == 0 && q->active == 0) {
+		q->first_at = clock_now();
+		q->done = 0;
+	}
+	heap_put(&q->ready, &c->ready, urgency(en, c));
+	return q;
 }
 
 void
@@ -107,125 +220,93 @@ renew_look(struct engine *en, struct cert *c)
 
 	if (!en->started || c->issue != NULL)
 		return;
-	t = when(c);
-	if (t > clock_now() || en->clock_bad) {
+	t = when(en, c);
+	if (t > clock_now() || en->clock_bad)
 		sleep_until(en, c, t);
-		return;
+	else
+		pump(make_ready(en, c));
+}
+
+/* All that are due are queued before the first one starts. */
+static void
+wake(struct engine *en)
+{
+	struct heap_item *it;
+	struct cert *c;
+	uint32_t i;
+
+	while (!en->clock_bad && (it = heap_first(&en->sleeping)) != NULL &&
+	       it->key <= clock_now()) {
+		c = OF(it, sleep);
+		if (when(en, c) > clock_now())
+			sleep_until(en, c, when(en, c));
+		else
+			(void)make_ready(en, c);
 	}
-	make_ready(en, c);
-	pump(queue_of(en, c));
+	for (i = 0; i < en->conf->n_cas; i++)
+		pump(&en->cas[i]);
+	tick_set(en);
+}
+
+void
+renew_all(struct engine *en)
+{
+	uint32_t i;
+
+	for (i = 0; en->started && i < en->certs.n; i++)
+		if (en->certs.all[i].issue == NULL)
+			sleep_until(en, &en->certs.all[i],
+			    when(en, &en->certs.all[i]));
+	if (en->started)
+		wake(en);
 }
 
 void
 renew_now(struct engine *en, struct cert *c)
 {
 	c->forced = true;
+	c->rehearse = false;
 	c->issue_trouble.operator= false;
-	session_unblock(queue_of(en, c)->session);
+	session_unblock(en->cas[renew_ca(en, c)].session);
 	renew_look(en, c);
 }
 
-static bool
-clock_check(struct engine *en)
+int
+renew_check(
+    struct engine *en, struct cert *c, enum issue_mode mode, struct err *e)
 {
-	bool sane = schedule_clock_sane(clock_now(), en->certs.newest_saved);
-	char newest[CLOCK_RFC3339_MAX];
-
-	if (!sane && !en->clock_bad) {
-		clock_format(en->certs.newest_saved, newest);
-		log_error("the clock is wrong: nothing is renewed until it "
-			  "is right",
-		    KV("saved", newest));
-	}
-	if (sane && en->clock_bad)
-		log_info("the clock is right again", KN("now", clock_now()));
-	en->clock_bad = !sane;
-	return sane;
+	if (c->issue != NULL || c->order_url != NULL || c->check != 0)
+		return err_set(e, ERR_STALE, 0,
+		    "%s: an attempt is under way: look at acmectl status, and "
+		    "ask again when it is over",
+		    c->conf->name);
+	if (mode == ISSUE_REHEARSAL && test_ca(en, c) == CONF_NONE)
+		return err_set(e, ERR_CONFIG, 0,
+		    "%s: CA %s has no test CA (staging), or is told not to "
+		    "rehearse",
+		    c->conf->name, en->conf->cas[failover_ca(c)].name);
+	c->check = (unsigned char)mode;
+	if (!en->started || en->clock_bad)
+		return 0;
+	pump(make_ready(en, c));
+	return 0;
 }
 
 static void
 on_tick(void *arg)
 {
 	struct engine *en = arg;
-	struct heap_item *it;
-	struct cert *c;
-	bool was_bad = en->clock_bad;
-	uint32_t i;
 
-	if (!clock_check(en)) {
-		loop_timer_set(en->tick, 60000);
-		return;
+	clock_look(en);
+	if (clock_now() - en->paced_at >= HOUR ||
+	    clock_now() < en->paced_at) {
+		en->paced_at = clock_now();
+		pace_learn(en);
 	}
-	for (i = 0; was_bad && i < en->conf->n_cas; i++)
-		pump(&en->cas[i]);
-	while ((it = heap_first(&en->sleeping)) != NULL &&
-	       it->key <= clock_now()) {
-		c = OF(it, sleep);
-		heap_remove(&en->sleeping, it);
-		renew_look(en, c);
-	}
-	tick_set(en);
+	wake(en);
 }
 
-/* A limit without a word on when it ends: 1 h, doubling to a day. */
-static int64_t
-unsaid(unsigned failures)
-{
-	unsigned n = failures < 6 ? failures : 6;
-	int64_t wait = HOUR << (n == 0 ? 0 : n - 1);
-
-	return (wait < DAY ? wait : DAY) + (int64_t)rnd_below(30);
-}
-
-/* After a failure: when may it be tried again (protocol P, Q1, M1, M2)? */
-static int64_t
-retry_at(const struct cert *c, const struct err *e, bool *operator)
-{
-	const struct issued *h = &c->have;
-	int64_t now = clock_now();
-	int64_t wait = schedule_backoff(
-	    c->issue_trouble.failures, h->not_before, h->not_after, now);
-	enum verdict v = VERDICT_BACK_OFF;
-	bool limited;
-	size_t len;
-
-	/* trouble of this machine: mended soon perhaps, and no CA minds */
-	if ((e->kind == ERR_SYS || e->kind == ERR_NOMEM) && wait > HOUR)
-		wait = rnd_jitter(HOUR, 20);
-	if (e->kind == ERR_PROBLEM)
-		v = problem_verdict((enum acme_problem)e->problem);
-	*operator= v == VERDICT_OPERATOR || v == VERDICT_ACCOUNT;
-	limited = e->kind == ERR_PROBLEM && e->problem == PROBLEM_RATE_LIMITED;
-	if (limited && e->retry_after_s < 0) {
-		const char *url = problem_url(e->what, &len);
-
-		/* paused by the CA: a person must open a page */
-		if (url != NULL && memmem(url, len, "unpause", 7) != NULL)
-			*operator= true;
-		else
-			wait = unsaid(c->issue_trouble.failures);
-	}
-	if (*operator)
-		wait = rnd_jitter(DAY, 5);
-	if (e->retry_after_s > 0) {
-		int64_t said = e->retry_after_s + (int64_t)rnd_below(30);
-
-		/* exactly as the CA says, when it says it of a limit */
-		if (limited || (said > wait && said <= DAY))
-			wait = said;
-		else if (said > DAY && wait < DAY)
-			wait = DAY;
-	}
-	return now + wait;
-}
-
-static const char *
-trouble_type(const struct err *e)
-{
-	if (e->kind == ERR_PROBLEM && e->problem != PROBLEM_UNKNOWN)
-		return problem_name((enum acme_problem)e->problem);
-	return err_kind_name(e->kind);
-}
+/* After an attempt */
 
 static void
 state_saved(void *arg, const struct err *e)
@@ -246,122 +327,392 @@ save(struct engine *en, struct cert *c)
 		state_saved(c, &e);
 }
 
-static void
-note_failure(struct engine *en, struct cert *c, const struct err *e)
+static const char *
+trouble_type(const struct err *e)
 {
-	struct trouble *t = &c->issue_trouble;
-	char next[CLOCK_RFC3339_MAX];
+	if (e->kind == ERR_PROBLEM && e->problem != PROBLEM_UNKNOWN)
+		return problem_name((enum acme_problem)e->problem);
+	return err_kind_name(e->kind);
+}
 
-	trouble_set(t, trouble_type(e), e->what, clock_now());
-	if (t->failures < FAILING_MAX)
-		t->failures++;
-	t->next = retry_at(c, e, &t->operator);
-	clock_format(t->next, next);
-	log_error("certificate not issued", KV("cert", c->conf->name),
-	    KV("type", t->type), KV("error", e->what),
-	    KN("failures", t->failures), KV("next", next),
-	    KV("hint", problem_hint_for(e)));
-	save(en, c);
+/* For weeks already: once a week is enough (protocol R38). */
+static bool
+worth_telling(const struct trouble *t, int64_t before)
+{
+	int64_t failing = t->at - t->since;
+
+	return failing < HOPELESS_S ||
+	       failing / (7 * DAY) != (before - t->since) / (7 * DAY);
 }
 
 static void
-ended(void *arg, struct cert *c, enum issue_end end, const struct err *e)
+tell_failure(const struct cert *c, const struct err *e, int64_t before)
+{
+	const struct trouble *t = &c->issue_trouble;
+	char next[CLOCK_RFC3339_MAX];
+	enum log_level level = worth_telling(t, before) ? LOG_L_ERR : LOG_L_DEBUG;
+
+	clock_format(t->next, next);
+	LOG_AT(level, "certificate not issued", KV("cert", c->conf->name),
+	    KV("type", t->type), KV("error", e->what),
+	    KN("failures", t->failures), KV("next", next),
+	    KV("hint", problem_hint_for(e)), { 0 });
+}
+
+static void
+decide(const struct engine *en, const struct cert *c, const struct outcome *o,
+    struct decision *d)
+{
+	struct policy_in in = { .err = o->err,
+		.where = o->where,
+		.failures = c->issue_trouble.failures,
+		.not_before = c->have.not_before - en->ahead_s,
+		.not_after = c->have.not_after - en->ahead_s,
+		.now = clock_now() };
+
+	policy_decide(&in, d);
+	/* It is the session that waits for a person, and we for it. */
+	if (d->until == INT64_MAX)
+		d->until = in.now;
+}
+
+static void
+note_failure(struct engine *en, struct cert *c, const struct outcome *o)
+{
+	struct trouble *t = &c->issue_trouble;
+	const char *ca = en->conf->cas[c->queue].name;
+	struct err e = *o->err;
+	int64_t now = clock_now(), before = t->at;
+	struct decision d;
+
+	if (t->failures < FAILING_MAX)
+		t->failures++;
+	decide(en, c, o, &d);
+	if (o->mode == ISSUE_REHEARSAL) {
+		(void)err_wrap(&e, "tried out at %s", ca);
+		/* The test CA's own troubles say nothing of the real one. */
+		c->rehearsed++;
+		c->rehearse = d.rehearse && c->rehearsed < REHEARSE_MAX;
+		if (!d.rehearse)
+			d.until = now + schedule_backoff(t->failures,
+					    c->have.not_before,
+					    c->have.not_after, engine_now(en));
+		d.operator= false;
+	} else {
+		if (c->conf->n_cas > 1)
+			(void)err_wrap(&e, "%s", ca);
+		c->rehearsed = 0;
+		c->rehearse = d.rehearse && test_ca(en, c) != CONF_NONE &&
+			      (c->have.version == 0 || urgency(en, c) > LATE);
+		if (failover_after(en->conf, c, &d, left_of(en, c), now))
+			log_warn("another CA is next",
+			    KV("cert", c->conf->name), KV("ca", ca),
+			    KV("next", en->conf->cas[failover_ca(c)].name));
+	}
+	trouble_set(t, trouble_type(&e), e.what, now);
+	t->row = d.row->name;
+	t->operator= d.operator;
+	t->next = d.until;
+	tell_failure(c, &e, before);
+	save(en, c);
+}
+
+/* The CA's trouble, which it tells; tried again with it. */
+static void
+note_blocked(struct engine *en, struct cert *c, const struct outcome *o)
+{
+	struct trouble *t = &c->issue_trouble;
+
+	if (o->mode == ISSUE_REHEARSAL) {
+		c->rehearse = false;
+		return;
+	}
+	trouble_set(t, trouble_type(o->err), o->err->what, clock_now());
+	t->row = policy_find(o->err, o->where)->name;
+	log_warn("issuing has to wait", KV("cert", c->conf->name),
+	    KV("ca", en->conf->cas[c->queue].name), KV("error", o->err->what));
+}
+
+static void
+note_success(struct engine *en, struct cert *c, const struct outcome *o)
+{
+	if (o->mode == ISSUE_REHEARSAL) {
+		log_info("tried out and found well, now for real",
+		    KV("cert", c->conf->name),
+		    KV("ca", en->conf->cas[c->queue].name));
+		c->rehearse = false;
+		c->issue_trouble.next = clock_now();
+		save(en, c);
+		return;
+	}
+	failover_reset(c);
+	if (o->err != NULL) {
+		state_saved(c, o->err);
+		save(en, c);
+	}
+	if (c->deploy == DEPLOY_RELOAD)
+		deploy_due(en, c);
+	ari_watch(en, c);
+}
+
+static void
+note_checked(struct cert *c, const struct outcome *o)
+{
+	c->check = 0;
+	if (o->end == ISSUE_OK)
+		log_info("check passed", KV("cert", c->conf->name));
+	else
+		log_error("check failed", KV("cert", c->conf->name),
+		    KV("type", trouble_type(o->err)), KV("error", o->err->what),
+		    KV("hint", problem_hint_for(o->err)));
+}
+
+/* What was spent for an order that is over and made no certificate. */
+static void
+settle_budget(struct engine *en, struct cert *c, const struct outcome *o)
+{
+	struct session *s = en->cas[c->queue].session;
+	struct budget_order order = renew_order(en, c, c->queue);
+	unsigned back = c->spent;
+
+	if (c->order_url != NULL || c->spent == 0)
+		return;
+	c->spent = 0;
+	if (o->issued)
+		return;
+	if (o->ordered)
+		back &= ~BUDGET_SPENT_ORDER;
+	budget_refund(session_budget(s), &order, back, clock_now());
+	session_budget_changed(s);
+}
+
+static void
+ended(void *arg, struct cert *c, const struct outcome *o)
 {
 	struct engine *en = arg;
-	struct ca_queue *q = queue_of(en, c);
+	struct ca_queue *q = &en->cas[c->queue];
 
+	clock_look(en); /* a reply may have told of the time */
 	q->active--;
-	deploy_busy(en, c, -1);
-	switch (end) {
-	case ISSUE_OK:
+	busy(en, c, false);
+	settle_budget(en, c, o);
+	if (o->mode != ISSUE_CHECK && c->check == 0 && o->end != ISSUE_BLOCKED)
 		c->forced = false;
-		if (e != NULL) {
-			state_saved(c, e);
-			save(en, c);
-		}
-		if (c->deploy == DEPLOY_RELOAD)
-			deploy_due(en, c);
-		break;
-	case ISSUE_FAILED:
-		c->forced = false;
-		note_failure(en, c, e);
-		break;
-	case ISSUE_BLOCKED:
-		/* The CA's trouble, which it tells; tried again with it. */
-		trouble_set(
-		    &c->issue_trouble, trouble_type(e), e->what, clock_now());
-		log_warn("issuing has to wait", KV("cert", c->conf->name),
-		    KV("error", e->what));
-		break;
-	}
+	if (o->mode == ISSUE_CHECK || c->check != 0)
+		note_checked(c, o);
+	else if (o->end == ISSUE_OK)
+		note_success(en, c, o);
+	else if (o->end == ISSUE_FAILED)
+		note_failure(en, c, o);
+	else
+		note_blocked(en, c, o);
+	q->done += o->end == ISSUE_OK && o->mode == ISSUE_REAL;
 	status_soon(en);
 	renew_look(en, c);
 	pump(q);
 }
 
+/* Before an attempt */
+
 static bool
-may_start(struct engine *en, struct ca_queue *q)
+may_start(const struct ca_queue *q)
 {
+	const struct breaker *b;
 	const struct conf_ca *ca;
 
-	if (q->session == NULL || en->clock_bad || q->ready.n == 0)
+	if (!q->engine->started || q->engine->clock_bad ||
+	    (q->ready.n == 0 && q->limited.n == 0))
 		return false;
 	ca = session_ca(q->session);
-	return q->active < ca->max_orders &&
-	       session_blocked(q->session, NULL) == 0;
+	b = session_breaker(q->session);
+	return b->until == 0 &&
+	       q->active < (breaker_probing(b) ? 1 : ca->max_orders);
+}
+
+static void
+describe(const struct budget_wait *why, const struct conf_ca *ca, char *text,
+    size_t size)
+{
+	const struct conf_rate *r = &ca->limits[why->limit];
+	char span[32];
+
+	str_ago(r->per_s, span, sizeof(span));
+	(void)snprintf(text, size, "%s: limit %s, %u in %s%s%s", ca->name,
+	    budget_limit_name(why->limit), r->n, span,
+	    why->of[0] == '\0' ? "" : ", of ", why->of);
 }
 
 /* Its names have failed too often this hour, perhaps for others (M4). */
 static void
 wait_for_names(struct engine *en, struct cert *c, int64_t until)
 {
+	static const char text[] =
+	    "a name of it failed 3 validations within the hour, as part of "
+	    "this certificate or another";
 	struct trouble *t = &c->issue_trouble;
-	char text[CLOCK_RFC3339_MAX];
 
-	clock_format(until, text);
-	log_info("too many failed validations of its names: not tried yet",
-	    KV("cert", c->conf->name), KV("next", text));
+	waits_for(c, text);
 	if (t->text == NULL)
-		trouble_set(t, "validation",
-		    "a name of it failed 3 validations within the hour, as "
-		    "part of another certificate",
-		    clock_now());
+		trouble_set(t, "validation", text, clock_now());
 	t->next = until;
-	deploy_busy(en, c, -1);
 	sleep_until(en, c, until);
 }
 
 static void
-begin(struct engine *en, struct ca_queue *q, struct cert *c)
+wait_for_limit(struct ca_queue *q, struct cert *c, int64_t until,
+    const struct budget_wait *why)
 {
-	const struct conf_cert *cc = c->conf;
-	int64_t guard = 0;
-	struct err e;
+	struct engine *en = q->engine;
+	char text[BUDGET_KEY_MAX + 128];
 
-	heap_remove(&q->ready, &c->ready);
-	if (!c->forced && c->order_url == NULL)
-		guard = session_validation_when(
-		    q->session, cc->idents, cc->n_idents);
-	if (guard != 0) {
-		wait_for_names(en, c, guard);
+	describe(why, session_ca(q->session), text, sizeof(text));
+	if (c->waits == NULL || strcmp(c->waits, text) != 0)
+		log_info("an order waits for a limit of the CA",
+		    KV("cert", c->conf->name), KV("limit", text));
+	waits_for(c, text);
+	if (why->limit != LIMIT_NEW_ORDERS) {
+		sleep_until(en, c, until);
 		return;
 	}
-	log_info(c->have.version == 0 ? "issuing" : "renewing",
-	    KV("cert", cc->name), KV("ca", session_ca(q->session)->name));
-	q->active++;
-	if (issue_start(&en->issue_env, c, q->session, ended, en, &e) != NULL)
+	/* others may not count for it: it waits beside them */
+	leave(en, c);
+	c->limited = true;
+	heap_put(&q->limited, &c->ready, urgency(en, c));
+}
+
+/* False: it has to wait, and does. */
+static bool
+afford(struct ca_queue *q, struct cert *c)
+{
+	struct engine *en = q->engine;
+	struct budget *b = session_budget(q->session);
+	struct budget_order order = renew_order(en, c, c->queue);
+	int64_t now = clock_now(), until;
+	struct budget_wait why;
+
+	until = c->forced ? 0
+			  : budget_failed_when(b, order.idents, order.n_idents,
+				now);
+	if (until != 0) {
+		wait_for_names(en, c, until);
+		return false;
+	}
+	until = budget_when(b, &order, now, &why);
+	if (until != 0) {
+		wait_for_limit(q, c, until, &why);
+		return false;
+	}
+	c->spent = budget_spend(b, &order, now);
+	if (c->spent != 0)
+		session_budget_changed(q->session);
+	return true;
+}
+
+static void
+begin(struct ca_queue *q, struct cert *c)
+{
+	struct engine *en = q->engine;
+	const struct conf_ca *ca = session_ca(q->session);
+	struct issue_spec spec = { .session = q->session,
+		.mode = mode_of(en, c) };
+	struct err e = { .kind = ERR_NONE };
+	bool paced = pace_applies(en, c);
+
+	if (c->order_url == NULL && spec.mode != ISSUE_CHECK && !afford(q, c))
 		return;
-	q->active--;
-	deploy_busy(en, c, -1);
-	note_failure(en, c, &e);
-	sleep_until(en, c, c->issue_trouble.next);
+	if (paced)
+		pace_take(q);
+	waits_for(c, NULL);
+	leave(en, c);
+	if (spec.mode == ISSUE_REHEARSAL)
+		spec.rehearsed = en->cas[failover_ca(c)].session;
+	spec.caa = spec.mode == ISSUE_CHECK || c->check != 0 || c->ca_at != 0;
+	if (spec.mode == ISSUE_REAL)
+		log_info(c->have.version == 0 ? "issuing" : "renewing",
+		    KV("cert", c->conf->name), KV("ca", ca->name));
+	else
+		log_info(spec.mode == ISSUE_CHECK ? "checking" : "trying out",
+		    KV("cert", c->conf->name), KV("ca", ca->name));
+	q->active++;
+	if (issue_start(&en->issue_env, c, &spec, ended, en, &e) == NULL)
+		ended(en, c,
+		    &(struct outcome){ ISSUE_FAILED, spec.mode, WHERE_HERE,
+			false, false, &e });
+}
+
+/* Call again then.  Several reasons may ask; the first one counts. */
+static void
+again_at(struct ca_queue *q, int64_t t)
+{
+	int64_t wait = t - clock_now();
+
+	loop_timer_set(q->timer, (wait < 1 ? 1 : wait) * 1000);
+}
+
+/* The next one that waits only for the account's limit. */
+static struct cert *
+next_limited(struct ca_queue *q, int64_t *until)
+{
+	struct heap_item *it = heap_first(&q->limited);
+	struct budget_order order;
+	struct budget_wait why;
+	struct cert *c;
+
+	*until = 0;
+	if (it == NULL)
+		return NULL;
+	c = OF(it, ready);
+	order = renew_order(q->engine, c, c->queue);
+	*until = budget_when(session_budget(q->session), &order,
+	    clock_now(), &why);
+	if (*until != 0 && why.limit == LIMIT_NEW_ORDERS)
+		return NULL;
+	return c;
 }
 
 static void
 pump(struct ca_queue *q)
 {
-	while (may_start(q->engine, q))
-		begin(q->engine, q, OF(heap_first(&q->ready), ready));
+	int64_t paced = 0, limited = 0;
+	struct cert *c;
+
+	while (may_start(q)) {
+		c = next_limited(q, &limited);
+		if (c == NULL && q->ready.n != 0)
+			c = OF(heap_first(&q->ready), ready);
+		if (c == NULL)
+			break;
+		paced = pace_applies(q->engine, c) ? pace_when(q) : 0;
+		if (paced != 0)
+			break;
+		begin(q, c);
+	}
+	if (paced != 0 && (limited == 0 || paced < limited))
+		again_at(q, paced);
+	else if (limited != 0)
+		again_at(q, limited);
+}
+
+static void
+on_queue_timer(void *arg)
+{
+	pump(arg);
+}
+
+/* Those that could go to another CA now do. */
+static void
+move_on(struct engine *en, struct ca_queue *q)
+{
+	uint32_t i, ca = (uint32_t)(q - en->cas);
+
+	for (i = 0; i < en->certs.n; i++) {
+		struct cert *c = &en->certs.all[i];
+
+		if (c->ready.pos == 0 || c->queue != ca ||
+		    c->conf->n_cas < 2 || c->issue != NULL)
+			continue;
+		renew_look(en, c);
+	}
 }
 
 void
@@ -370,29 +721,14 @@ renew_ca_changed(void *arg, struct session *s)
 	struct engine *en = arg;
 	uint32_t i;
 
-	for (i = 0; i < en->conf->n_cas; i++)
-		if (en->cas[i].session == s)
-			pump(&en->cas[i]);
-	status_soon(en);
-}
-
-void
-renew_count(const struct engine *en, struct ipc_status *s)
-{
-	struct heap_item *first = heap_first(&en->sleeping);
-	int64_t now = clock_now();
-	uint32_t i;
-
-	memset(s, 0, sizeof(*s));
-	s->total = en->certs.n;
-	s->next = first == NULL ? 0 : first->key;
-	for (i = 0; i < en->certs.n; i++) {
-		const struct cert *c = &en->certs.all[i];
-
-		s->valid += c->have.version != 0 && c->have.not_after > now;
-		s->busy += c->issue != NULL || c->ready.pos != 0;
-		s->failing += cert_health(en, c) >= HEALTH_WARN;
+	for (i = 0; i < en->conf->n_cas; i++) {
+		if (en->cas[i].session != s)
+			continue;
+		if (session_blocked(s, NULL) != 0 && en->started)
+			move_on(en, &en->cas[i]);
+		pump(&en->cas[i]);
 	}
+	status_soon(en);
 }
 
 static void
@@ -401,91 +737,66 @@ on_status(void *arg)
 	struct engine *en = arg;
 	struct ipc_status s;
 
-	renew_count(en, &s);
+	engine_count(en, &s);
 	upstairs_status(en->upstairs, &s);
 }
 
-enum health
-cert_health(const struct engine *en, const struct cert *c)
-{
-	const struct issued *h = &c->have;
-	const struct session *s = queue_of(en, c)->session;
-	enum alarm a = schedule_alarm(h->not_before, h->not_after, clock_now());
+/* Life */
 
-	if (c->issue_trouble.operator|| a ==
-	    ALARM_CRITICAL ||(h->version != 0 && h->not_after <= clock_now()) ||
-	    (s != NULL && session_blocked(s, NULL) == INT64_MAX) ||
-	    c->deploy_trouble.failures >= 3)
-		return HEALTH_BAD;
-	if (c->issue_trouble.text != NULL || c->deploy_trouble.text != NULL ||
-	    a == ALARM_WARN || en->clock_bad)
-		return h->version == 0 && c->issue_trouble.failures >= 3
-			   ? HEALTH_BAD
-			   : HEALTH_WARN;
-	return h->version == 0 ? HEALTH_WAITING : HEALTH_OK;
+static int
+queue_init(struct engine *en, uint32_t i, struct err *e)
+{
+	struct ca_queue *q = &en->cas[i];
+
+	q->engine = en;
+	q->timer = loop_timer_new(en->loop, on_queue_timer, q, e);
+	q->session =
+	    q->timer == NULL ? NULL : session_new(&en->session_env, i, e);
+	if (q->session == NULL || heap_init(&q->ready, en->certs.n, e) == -1)
+		return -1;
+	return heap_init(&q->limited, en->certs.n, e);
 }
 
 int
 renew_init(struct engine *en, struct err *e)
 {
-	const struct conf *conf = en->conf;
-	uint32_t i, *per_ca;
+	uint32_t i;
 
 	en->tick = loop_timer_new(en->loop, on_tick, en, e);
 	en->status_timer = loop_timer_new(en->loop, on_status, en, e);
-	en->cas = calloc(conf->n_cas + 1, sizeof(*en->cas));
-	per_ca = calloc(conf->n_cas + 1, sizeof(*per_ca));
-	if (en->cas == NULL || per_ca == NULL || en->tick == NULL ||
-	    en->status_timer == NULL) {
-		free(per_ca);
+	en->cas = calloc(en->conf->n_cas + 1, sizeof(*en->cas));
+	if (en->cas == NULL || en->tick == NULL || en->status_timer == NULL)
 		return err_nomem(e, "schedule");
-	}
-	for (i = 0; i < conf->n_certs; i++)
-		per_ca[conf->certs[i].cas[0]]++;
-	for (i = 0; i < conf->n_cas; i++) {
-		struct ca_queue *q = &en->cas[i];
-
-		q->engine = en;
-		if (per_ca[i] == 0)
-			continue;
-		q->session = session_new(&en->session_env, i, e);
-		if (q->session == NULL ||
-		    heap_init(&q->ready, per_ca[i], e) == -1) {
-			free(per_ca);
+	for (i = 0; i < en->conf->n_cas; i++)
+		if (queue_init(en, i, e) == -1)
 			return -1;
-		}
-	}
-	free(per_ca);
-	return heap_init(&en->sleeping, conf->n_certs, e);
+	return heap_init(&en->sleeping, en->certs.n, e);
 }
 
 void
 renew_start(struct engine *en)
 {
-	struct ca_queue *q;
 	uint32_t i;
 
-	en->started = true;
-	(void)clock_check(en);
+	clock_look(en);
+	if (!en->clock_bad)
+		(void)certs_mend_instants(&en->certs, clock_now());
 	for (i = 0; i < en->certs.n; i++) {
 		struct cert *c = &en->certs.all[i];
 
+		c->engine = en;
+		if (c->stale_key != NULL)
+			keys_drop(en->keys, c->stale_key);
 		if (c->deploy == DEPLOY_RELOAD && c->conf->reload == CONF_NONE)
 			c->deploy = DEPLOY_DONE;
 		if (c->deploy == DEPLOY_RELOAD)
 			deploy_due(en, c);
-		heap_put(&en->sleeping, &c->sleep, when(c));
+		heap_put(&en->sleeping, &c->sleep, when(en, c));
 	}
-	/* All are in the heap before the first one starts: most urgent first.
-	 */
-	while (!en->clock_bad && heap_first(&en->sleeping) != NULL &&
-	       heap_first(&en->sleeping)->key <= clock_now())
-		make_ready(en, OF(heap_first(&en->sleeping), sleep));
-	for (q = en->cas; q < en->cas + en->conf->n_cas; q++)
-		pump(q);
-	tick_set(en);
-	if (en->clock_bad)
-		loop_timer_set(en->tick, 60000);
+	en->started = true;
+	en->paced_at = clock_now();
+	pace_learn(en);
+	wake(en);
 	status_soon(en);
 }
 
@@ -498,7 +809,9 @@ renew_done(struct engine *en)
 		issue_cancel(en->certs.all[i].issue);
 	for (i = 0; en->cas != NULL && i < en->conf->n_cas; i++) {
 		session_free(en->cas[i].session);
+		loop_timer_free(en->cas[i].timer);
 		heap_done(&en->cas[i].ready);
+		heap_done(&en->cas[i].limited);
 	}
 	free(en->cas);
 	en->cas = NULL;

@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/engine/policy.h"
 #include "daemon/engine/session_int.h"
+#include "lib/acme/ari.h"
 #include "lib/acme/problem.h"
 #include "lib/acme/reply.h"
 #include "lib/base/cleanup.h"
@@ -30,7 +32,9 @@ struct ask {
 	TAILQ_ENTRY(ask) link;
 	TAILQ_ENTRY(ask) order_link;
 	struct session *s;
-	char *url; /* NULL: newOrder, looked up when it is sent */
+	enum ask_kind kind;
+	char *url; /* that of ASK_ORDER and ASK_RENEWAL is made when it is sent */
+	char *renewal_of;
 	char *payload;
 	char *accept;
 	ask_done *done;
@@ -38,6 +42,7 @@ struct ask {
 	void *arg;
 	bool told, go; /* turn() was called; ask_go() was */
 	bool setup, jwk, once, started, queued_order;
+	bool slotted; /* has its place among the requests a second (Q6) */
 	unsigned resends, tries;
 	unsigned registration; /* the session's, when it was last sent */
 	char *nonce;
@@ -52,7 +57,9 @@ static int ask_send(struct ask *, struct err *);
 static const char *
 ask_url(const struct ask *a)
 {
-	return a->url != NULL ? a->url : a->s->dir.new_order;
+	if (a->kind == ASK_ORDER)
+		return a->s->dir.new_order;
+	return a->url == NULL ? "" : a->url;
 }
 
 static void
@@ -73,6 +80,7 @@ ask_free(struct ask *a)
 	keys_cancel(a->signing);
 	loop_timer_free(a->pause);
 	free(a->nonce);
+	free(a->renewal_of);
 	free(a->url);
 	free(a->payload);
 	free(a->accept);
@@ -99,13 +107,14 @@ ask_cancel(struct ask *a)
 		ask_free(a);
 }
 
-/* The CA, or the way to it, is in trouble: nobody asks for a while. */
-void
-session_block(struct session *s, int64_t until, const char *why)
+/* The breaker has opened: say so, and when it will be tried. */
+static void
+tell_blocked(struct session *s, const char *why)
 {
+	int64_t until = s->breaker.until;
+
 	free(s->why);
 	s->why = strdup(why);
-	s->blocked_until = until;
 	loop_timer_stop(s->retry);
 	if (until != INT64_MAX) {
 		int64_t wait = until - clock_now();
@@ -118,31 +127,31 @@ session_block(struct session *s, int64_t until, const char *why)
 	s->env->changed(s->env->arg, s);
 }
 
+void
+session_block(struct session *s, int64_t until, const char *why)
+{
+	if (until == INT64_MAX)
+		breaker_stop(&s->breaker, clock_now());
+	else
+		s->breaker.until = until;
+	tell_blocked(s, why);
+}
+
 static void
 block_by(struct session *s, const struct err *e)
 {
-	static const int64_t waits[] = { 30, 60, 120, 300, 600 };
-	unsigned n = s->failures;
-	int64_t wait = waits[n < NELEM(waits) ? n : NELEM(waits) - 1];
+	bool counts =
+	    (policy_find(e, WHERE_CA)->flags & POLICY_FAILOVER) != 0;
 	struct err why;
 
-	wait = rnd_jitter(wait, 20);
-	if (e->retry_after_s > wait)
-		wait =
-		    e->retry_after_s < 24 * HOUR ? e->retry_after_s : 24 * HOUR;
-	/* The same trouble, as the next of those under way met it; or there is
-	 * worse already. */
-	if (s->blocked_until != 0 &&
-	    (s->blocked_until == INT64_MAX || e->retry_after_s <= 0 ||
-		clock_now() + wait <= s->blocked_until))
+	if (!breaker_trip(
+		&s->breaker, e->retry_after_s, counts, clock_now()))
 		return;
-	if (s->blocked_until == 0)
-		s->failures++;
-	session_block(s, clock_now() + wait, e->what);
+	tell_blocked(s, e->what);
 	if (e->retry_after_s < LONG_S || s->doc.key_id == NULL)
 		return;
 	/* A restart must not ask any earlier (protocol M1, Q2). */
-	s->not_before = s->blocked_until;
+	s->not_before = s->breaker.until;
 	if (account_save(s, NULL, NULL, &why) == -1)
 		log_error("account state not saved", KV("ca", s->ca->name),
 		    KV("error", why.what));
@@ -175,9 +184,9 @@ on_retry(void *arg)
 void
 session_unblock(struct session *s)
 {
-	if (s->blocked_until == 0)
+	if (s->breaker.until == 0)
 		return;
-	s->blocked_until = 0;
+	breaker_try(&s->breaker);
 	s->not_before = 0;
 	loop_timer_stop(s->retry);
 	s->env->changed(s->env->arg, s);
@@ -187,8 +196,25 @@ int64_t
 session_blocked(const struct session *s, const char **why)
 {
 	if (why != NULL)
-		*why = s->blocked_until == 0 ? NULL : s->why;
-	return s->blocked_until;
+		*why = s->breaker.until == 0 ? NULL : s->why;
+	return s->breaker.until;
+}
+
+const struct breaker *
+session_breaker(const struct session *s)
+{
+	return &s->breaker;
+}
+
+/* It answers.  Others may have waited for that. */
+static void
+answers(struct session *s)
+{
+	bool was = breaker_probing(&s->breaker);
+
+	breaker_ok(&s->breaker);
+	if (was)
+		s->env->changed(s->env->arg, s);
 }
 
 static void
@@ -197,8 +223,22 @@ on_pause(void *arg)
 	struct ask *a = arg;
 	struct err e;
 
-	if (ask_start(a, &e) == -1)
+	if (a->kind == ASK_READY && a->started &&
+	    a->s->state == SESSION_READY)
+		ask_finish(a, &(struct reply){ .retry_after_s = -1 }, NULL);
+	else if (ask_start(a, &e) == -1)
 		ask_finish(a, NULL, &e);
+}
+
+static int
+pause_for(struct ask *a, int64_t ms, struct err *e)
+{
+	if (a->pause == NULL)
+		a->pause = loop_timer_new(a->s->env->loop, on_pause, a, e);
+	if (a->pause == NULL)
+		return -1;
+	loop_timer_set(a->pause, ms);
+	return 0;
 }
 
 /* Once more, after a moment: 0.25 s, 1 s, with jitter, or as the CA says. */
@@ -209,14 +249,11 @@ ask_again(struct ask *a, const struct err *why, struct err *e)
 
 	if (why->retry_after_s > 0)
 		wait_ms = why->retry_after_s * 1000;
-	if (a->pause == NULL)
-		a->pause = loop_timer_new(a->s->env->loop, on_pause, a, e);
-	if (a->pause == NULL)
+	if (pause_for(a, wait_ms, e) == -1)
 		return -1;
 	log_info("asking again", KV("ca", a->s->ca->name),
 	    KV("url", ask_url(a)), KN("try", a->tries + 1),
 	    KN("wait_ms", wait_ms), KV("error", why->what));
-	loop_timer_set(a->pause, wait_ms);
 	return 0;
 }
 
@@ -262,11 +299,11 @@ doubt_account(struct ask *a, const struct err *e)
 	struct session *s = a->s;
 	struct err ie;
 
-	if (problem_verdict((enum acme_problem)e->problem) == VERDICT_ACCOUNT) {
+	if (policy_find(e, WHERE_ORDER)->scope == SCOPE_ACCOUNT) {
 		session_stop(s, e);
 		return;
 	}
-	if (e->problem != PROBLEM_UNAUTHORIZED || a->url != NULL ||
+	if (e->problem != PROBLEM_UNAUTHORIZED || a->kind != ASK_ORDER ||
 	    s->state != SESSION_READY)
 		return;
 	/* No newOrder for us: is the account still valid? */
@@ -284,6 +321,12 @@ ask_failed(struct ask *a, struct err *e)
 	/* a longer wait than this is the caller's to schedule */
 	bool soon = e->retry_after_s <= 10;
 
+	a->slotted = false;
+	if (a->kind == ASK_RENEWAL) {
+		/* never a reason to think less of the CA (protocol J5) */
+		ask_finish(a, NULL, e);
+		return;
+	}
 	if (e->kind == ERR_PROBLEM && e->problem == PROBLEM_BAD_NONCE &&
 	    ++a->resends <= RESENDS_MAX) {
 		if (ask_send(a, &ie) == -1)
@@ -345,6 +388,12 @@ add_pages(struct err *e, const struct reply *r)
 		reply_links(link, r->url, rel, add_page, e);
 }
 
+static const char *
+method_of(const struct ask *a)
+{
+	return a->kind == ASK_RENEWAL ? "GET" : "POST";
+}
+
 /*
  * Every answer of the CA passes here, and only here: the nonce is kept, a
  * problem document becomes a struct err, badNonce is repeated, and the caller
@@ -360,10 +409,11 @@ on_reply(void *arg, const struct http_reply *h, const struct err *net)
 	a->call = NULL;
 	if (net != NULL) {
 		e = *net;
-		session_log(a->s, "POST", ask_url(a), NULL, e.what);
+		session_log(a->s, method_of(a), ask_url(a), NULL, e.what);
 		ask_failed(a, &e);
 		return;
 	}
+	clock_learn(a->s, h);
 	nonce_keep(a->s, h);
 	r.status = http_status(h);
 	r.body = http_body(h, &r.len);
@@ -375,8 +425,8 @@ on_reply(void *arg, const struct http_reply *h, const struct err *net)
 	r.url = ask_url(a);
 	r.http = h;
 	if (r.status >= 200 && r.status < 300) {
-		session_log(a->s, "POST", r.url, h, "");
-		a->s->failures = 0;
+		session_log(a->s, method_of(a), r.url, h, "");
+		answers(a->s);
 		ask_finish(a, &r, NULL);
 		return;
 	}
@@ -384,7 +434,7 @@ on_reply(void *arg, const struct http_reply *h, const struct err *net)
 	    r.status, http_header(h, "Content-Type", 0), r.body, r.len, &e);
 	e.retry_after_s = r.retry_after_s;
 	add_pages(&e, &r);
-	session_log(a->s, "POST", r.url, h, e.what);
+	session_log(a->s, method_of(a), r.url, h, e.what);
 	ask_failed(a, &e);
 }
 
@@ -471,10 +521,38 @@ fetch_nonce(struct ask *a, struct err *e)
 	return a->call == NULL ? -1 : 0;
 }
 
+/* The renewal information of a certificate (RFC 9773 4.1): not signed. */
+static int
+send_renewal(struct ask *a, struct err *e)
+{
+	AUTO(buf_done) struct buf url = BUF_INIT(2 * ERR_WHAT_MAX);
+	struct session *s = a->s;
+	struct http_req req = {
+		.method = "GET",
+		.ca_file = s->ca->ca_file,
+		.proxy = s->ca->proxy,
+		.http1 = s->ca->http1,
+		.max_body = ARI_BODY_MAX,
+		.redirects = 5,
+	};
+
+	if (s->dir.renewal_info == NULL)
+		return err_set(e, ERR_CONFIG, 0,
+		    "%s has no renewal information", s->ca->name);
+	if (ari_url(s->dir.renewal_info, a->renewal_of, &url, e) == -1)
+		return -1;
+	free(a->url);
+	a->url = buf_take(&url, NULL);
+	req.url = a->url;
+	a->call = http_start(s->env->http, &req, on_reply, a, e);
+	return a->call == NULL ? -1 : 0;
+}
+
 static int
 ask_send(struct ask *a, struct err *e)
 {
 	struct session *s = a->s;
+	int64_t wait = a->slotted ? 0 : request_slot(s);
 	struct keys_jws j = {
 		.key_id = s->doc.key_id,
 		.kid = a->jwk ? NULL : s->doc.url,
@@ -483,6 +561,11 @@ ask_send(struct ask *a, struct err *e)
 		.len = a->payload == NULL ? 0 : strlen(a->payload),
 	};
 
+	a->slotted = true;
+	if (wait > 0)
+		return pause_for(a, wait, e);
+	if (a->kind == ASK_RENEWAL)
+		return send_renewal(a, e);
 	/* The account has just got lost: wait for the next one. */
 	if (!a->setup && s->doc.url == NULL)
 		return ask_start(a, e);
@@ -509,7 +592,7 @@ on_next_order(void *arg)
 
 	if (a == NULL)
 		return;
-	if (s->blocked_until != 0) {
+	if (s->breaker.until != 0) {
 		(void)err_set(&e, ERR_LIMIT, 0, "%s",
 		    s->why == NULL ? "not now" : s->why);
 		ask_finish(a, NULL, &e);
@@ -559,7 +642,9 @@ ask_start(struct ask *a, struct err *e)
 			return 0;
 	}
 	a->started = true;
-	if (a->url != NULL || s->newest_order == a)
+	if (a->kind == ASK_READY)
+		return pause_for(a, 0, e);
+	if (a->kind != ASK_ORDER || s->newest_order == a)
 		return ask_send(a, e);
 	a->queued_order = true;
 	TAILQ_INSERT_TAIL(&s->ordering, a, order_link);
@@ -588,11 +673,11 @@ session_prepared(struct session *s, const struct err *failed)
 
 	if (failed != NULL) {
 		s->state = SESSION_COLD;
-		if (s->blocked_until == 0)
+		if (s->breaker.until == 0)
 			block_by(s, failed);
 	} else {
 		s->state = SESSION_READY;
-		s->failures = 0;
+		answers(s);
 	}
 	/* A callback may start asks and drop others: from the top each time. */
 	while ((a = first_waiting(s)) != NULL) {
@@ -638,9 +723,13 @@ ask_new(struct session *s, const struct ask_spec *spec, ask_done *done,
 	a->s = s;
 	a->done = done;
 	a->arg = arg;
+	a->kind = spec->kind;
 	a->once = spec->once;
 	a->turn = spec->turn;
-	a->url = dup_or_null(spec->url, &failed);
+	if (a->kind == ASK_RENEWAL)
+		a->renewal_of = dup_or_null(spec->url, &failed);
+	else
+		a->url = dup_or_null(spec->url, &failed);
 	a->payload = dup_or_null(spec->payload, &failed);
 	a->accept = dup_or_null(spec->accept, &failed);
 	TAILQ_INSERT_TAIL(&s->asks, a, link);
@@ -699,11 +788,11 @@ session_new(const struct session_env *env, uint32_t ca, struct err *e)
 	s->pace_ms[PACE_AUTHZ] = s->pace_ms[PACE_ORDER] = 300;
 	TAILQ_INIT(&s->asks);
 	TAILQ_INIT(&s->ordering);
-	LIST_INIT(&s->failed);
 	TAILQ_INIT(&s->saves);
 	s->retry = loop_timer_new(env->loop, on_retry, s, e);
 	s->next_order = loop_timer_new(env->loop, on_next_order, s, e);
-	if (s->retry == NULL || s->next_order == NULL) {
+	if (s->retry == NULL || s->next_order == NULL ||
+	    budget_begin(s, e) == -1) {
 		session_free(s);
 		return NULL;
 	}
@@ -714,17 +803,13 @@ void
 session_free(struct session *s)
 {
 	struct ask *a;
-	struct failed *f;
 
 	if (s == NULL)
 		return;
 	account_cancel(s);
+	budget_stop(s);
 	while ((a = TAILQ_FIRST(&s->asks)) != NULL)
 		ask_free(a);
-	while ((f = LIST_FIRST(&s->failed)) != NULL) {
-		LIST_REMOVE(f, link);
-		free(f);
-	}
 	nonces_drop(s);
 	account_doc_clear(&s->doc);
 	loop_timer_free(s->retry);
@@ -732,6 +817,12 @@ session_free(struct session *s)
 	pool_free(s->dir_pool);
 	free(s->why);
 	free(s);
+}
+
+uint32_t
+session_index(const struct session *s)
+{
+	return s->index;
 }
 
 const struct conf_ca *

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/engine/breaker.h"
+#include "daemon/engine/budget.h"
 #include "daemon/engine/keys.h"
 #include "lib/acme/objects.h"
 #include "lib/base/err.h"
@@ -27,6 +29,7 @@ struct session_env { /* what all sessions share; outlives them */
 	struct keys *keys;
 	struct store *store;
 	const struct conf *conf;
+	const struct psl *psl;
 	/* It became possible to ask again, or impossible. */
 	void (*changed)(void *arg, struct session *);
 	void *arg;
@@ -36,7 +39,8 @@ struct session *session_new(
     const struct session_env *, uint32_t ca, struct err *);
 void session_free(struct session *); /* asks under way are dropped silently */
 
-/* Read what is stored of the account; loaded runs once, from the loop. */
+/* Read what is stored of the account and of its budget; loaded runs once, from
+ * the loop. */
 int session_load(struct session *, store_done *loaded, void *arg, struct err *);
 
 struct reply { /* valid during ask_done only */
@@ -52,12 +56,20 @@ struct reply { /* valid during ask_done only */
 /* err: what the CA, or the way to it, said.  Exactly one of the two is set. */
 typedef void ask_done(void *arg, const struct reply *, const struct err *);
 
+enum ask_kind {
+	ASK_URL,     /* POST to url, as the account */
+	ASK_ORDER,   /* POST to the directory's newOrder, when its turn comes */
+	ASK_RENEWAL, /* GET of the renewal information of url, an ARI id */
+	ASK_READY,   /* nothing: done when directory and account are there */
+};
+
 struct ask_spec {
-	const char *url;     /* NULL: the directory's newOrder */
+	enum ask_kind kind;
+	const char *url;
 	const char *payload; /* NULL: POST-as-GET */
 	const char *accept;  /* NULL: application/json */
 	bool once; /* do not repeat when the reply was lost: finalize */
-	/* newOrder: its turn comes; it is sent after ask_go().  May be NULL. */
+	/* ASK_ORDER: its turn comes; it is sent after ask_go().  May be NULL. */
 	void (*turn)(void *arg);
 };
 
@@ -80,19 +92,26 @@ int64_t session_blocked(const struct session *, const char **why);
 /* An operator wants it tried now. */
 void session_unblock(struct session *);
 
+/* How long it has been in trouble, and whether it is being tried out. */
+const struct breaker *session_breaker(const struct session *);
+
+uint32_t session_index(const struct session *); /* in the configuration */
 const struct conf_ca *session_ca(const struct session *);
 const char *session_account_url(const struct session *); /* NULL: none yet */
 const char *session_thumbprint(const struct session *);  /* NULL: no key yet */
 const struct directory *session_directory(const struct session *); /* or NULL */
 
+/* What may be asked of it; after a change, session_budget_changed(). */
+struct budget *session_budget(const struct session *);
+void session_budget_changed(struct session *);
+
 /*
- * Failed validations count per identifier across all certificates of the
- * account (protocol M4: at most 3 an hour), and are kept on disk.
+ * How far its clock is ahead of ours, by the Date of its latest reply (protocol
+ * J16).  False: it has not said within the last day.
  */
-void session_validation_failed(struct session *, const char *ident);
-/* When an order with these identifiers may be tried; 0: now. */
-int64_t session_validation_when(
-    const struct session *, const char *const *idents, uint32_t n);
+bool session_clock(const struct session *, int64_t *ahead_s);
+/* Our clock was set: what was measured is void. */
+void session_clock_forget(struct session *);
 
 /*
  * How long validations and finalizations have taken here lately: the first

@@ -13,7 +13,6 @@
 #define NONCE_AGE_MS    (120 * INT64_C(1000))
 #define RESENDS_MAX     8 /* badNonce, per request */
 #define TRIES_MAX       3 /* lost or 5xx, per request */
-#define FAILED_HOUR_MAX 3 /* validations per identifier and hour */
 
 struct nonce {
 	char *value;
@@ -28,13 +27,6 @@ struct account_doc {
 	char *eab_kid; /* used at registration */
 	uint64_t rev;
 };
-
-struct failed { /* validations of one identifier */
-	LIST_ENTRY(failed) link;
-	int64_t at[FAILED_HOUR_MAX]; /* the latest ones, newest first */
-	char ident[];
-};
-LIST_HEAD(failed_list, failed);
 
 enum session_state {
 	SESSION_COLD,      /* not ready, nobody is making it so */
@@ -63,7 +55,6 @@ struct session {
 	bool key_is_old; /* the key was on disk: the CA may know it */
 	int64_t reregistered_at;
 	unsigned registrations;
-	struct failed_list failed;
 
 	struct ask_list asks;     /* all that live */
 	struct ask_list ordering; /* newOrders that wait for the one before */
@@ -81,11 +72,20 @@ struct session {
 	bool doubted;     /* the account may not be valid any more */
 
 	/* after a failure that concerns the CA or the account as a whole */
-	int64_t not_before;    /* as the CA asked, kept on disk; 0: not */
-	int64_t blocked_until; /* 0: not; INT64_MAX: until a person acts */
-	unsigned failures;
+	struct breaker breaker;
+	int64_t not_before; /* as the CA asked, kept on disk; 0: not */
 	char *why;
 	struct loop_timer *retry;
+
+	struct budget *budget;
+	uint64_t budget_rev;
+	struct loop_timer *budget_timer;
+	struct store_op *budget_op;
+	bool budget_changed;
+	int64_t requests_full_ms; /* of the cap on requests (protocol Q6) */
+
+	int64_t clock_ahead_s; /* the CA's, by its Date */
+	int64_t clock_seen_ms; /* monotonic; 0: never */
 
 	int64_t pace_ms[PACE__COUNT];
 };
@@ -123,6 +123,11 @@ void nonce_keep(struct session *, const struct http_reply *);
 char *nonce_take(struct session *); /* the caller frees; NULL: none */
 void nonces_drop(struct session *);
 
-/* guard.c: its part of the account's state. */
-void failed_encode(const struct session *, struct json *root);
-void failed_decode(struct session *, const struct json *root);
+/* guard.c */
+int budget_begin(struct session *, struct err *);
+int budget_load(struct session *, store_done *, void *arg, struct err *);
+void budget_stop(struct session *);
+/* Milliseconds until one more request may be sent, which is counted; 0: now. */
+int64_t request_slot(struct session *);
+/* A reply came: what its Date says of the clocks. */
+void clock_learn(struct session *, const struct http_reply *);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/engine/plan.h"
 #include "daemon/engine/schedule.h"
 #include "lib/acme/problem.h"
 #include "lib/base/clock.h"
@@ -21,8 +22,8 @@ static const char *const health_names[] = {
 	[HEALTH_BAD] = "bad",
 };
 
-static void
-set_time(struct json *o, const char *key, int64_t t)
+void
+view_time(struct json *o, const char *key, int64_t t)
 {
 	char text[CLOCK_RFC3339_MAX];
 
@@ -72,8 +73,11 @@ set_trouble(struct json *o, const char *key, const struct trouble *t)
 	json_set_str(to, "type", t->type);
 	json_set_int(to, "failures", t->failures);
 	json_set_bool(to, "operator", t->operator);
-	set_time(to, "since", t->at);
-	set_time(to, "next", t->next);
+	if (t->row != NULL)
+		json_set_str(to, "policy", t->row);
+	view_time(to, "at", t->at);
+	view_time(to, "since", t->since);
+	view_time(to, "next", t->next);
 	url = t->operator? problem_url(t->text, &len) : NULL;
 	if (url != NULL && (size_t)snprintf(action, sizeof(action), "%.*s",
 			       (int)len, url) < sizeof(action))
@@ -85,9 +89,9 @@ set_trouble(struct json *o, const char *key, const struct trouble *t)
 static void
 set_next(const struct engine *en, const struct cert *c, struct json *o)
 {
-	const struct session *s = en->cas[c->conf->cas[0]].session;
+	const struct session *s = en->cas[renew_ca(en, c)].session;
 	const char *what = "renew";
-	int64_t at = renew_next(en, c);
+	int64_t at = renew_next(c);
 
 	if (c->issue != NULL) {
 		json_set_str(o, "step", issue_step_name(c->issue));
@@ -102,39 +106,73 @@ set_next(const struct engine *en, const struct cert *c, struct json *o)
 		at = session_blocked(s, NULL);
 		what = at == INT64_MAX ? "wait for you"
 		       : at != 0       ? "wait for the CA"
+		       : c->limited    ? "wait for a limit of the CA"
 				       : "wait for a place";
 		if (at == INT64_MAX)
 			at = 0;
+	} else if (c->waits != NULL) {
+		what = "wait for a limit of the CA";
 	} else if (c->issue_trouble.next != 0) {
-		what = "try again";
+		what = c->rehearse ? "try out at the test CA" : "try again";
 	}
 	if (c->deploy == DEPLOY_RELOAD && c->deploy_trouble.next != 0) {
 		what = "run the reload command again";
 		at = c->deploy_trouble.next;
 	}
 	json_set_str(o, "next", what);
-	set_time(o, "next_at", at);
+	view_time(o, "next_at", at);
+}
+
+static const char *const alarm_names[] = {
+	[ALARM_NONE] = "none",
+	[ALARM_INFO] = "info",
+	[ALARM_WARN] = "warning",
+	[ALARM_CRITICAL] = "critical",
+};
+
+static void
+set_recall(const struct engine *en, const struct cert *c, struct json *o)
+{
+	struct json *r;
+
+	if (!cert_recalled(c, engine_now(en)))
+		return;
+	r = json_set_object(o, "replace");
+	view_time(r, "since", c->window.end);
+	if (c->window.url != NULL)
+		json_set_str(r, "url", c->window.url);
 }
 
 static void
 brief(const struct engine *en, const struct cert *c, struct json *o)
 {
 	const struct issued *h = &c->have;
+	bool out = c->issue != NULL && issue_mode(c->issue) == ISSUE_REHEARSAL;
 
 	json_set_str(o, "name", c->conf->name);
 	json_set_str(o, "health", health_names[cert_health(en, c)]);
-	json_set_str(o, "state", state(c));
-	json_set_str(
-	    o, "ca", session_ca(en->cas[c->conf->cas[0]].session)->name);
-	set_time(o, "not_after", h->not_after);
+	json_set_str(o, "alarm", alarm_names[cert_alarm(en, c)]);
+	json_set_str(o, "state", out ? "trying out" : state(c));
+	json_set_str(o, "ca", session_ca(en->cas[renew_ca(en, c)].session)->name);
+	if (h->version != 0)
+		json_set_str(o, "issued_by", h->ca);
+	view_time(o, "not_after", h->not_after);
 	if (h->version != 0)
 		json_set_int(o, "left_permille",
-		    schedule_left(h->not_before, h->not_after, clock_now()));
+		    schedule_left(
+			h->not_before, h->not_after, engine_now(en)));
+	if (h->version != 0)
+		view_time(o, "renew_at", cert_renew_at(c));
 	json_set_str(o, "deploy",
 	    c->deploy == DEPLOY_DONE     ? "done"
 	    : c->deploy == DEPLOY_RELOAD ? "reload due"
 					 : "none");
 	set_next(en, c, o);
+	if (c->waits != NULL)
+		json_set_str(o, "waiting_for", c->waits);
+	if (out)
+		json_set_bool(o, "rehearsing", true);
+	set_recall(en, c, o);
 	set_trouble(o, "trouble", &c->issue_trouble);
 	set_trouble(o, "deploy_trouble", &c->deploy_trouble);
 }
@@ -154,8 +192,9 @@ view_ca(const struct ca_queue *q, struct json *o)
 	const struct directory *d = session_directory(q->session);
 	const struct conf_ca *ca = session_ca(q->session);
 	const char *why;
-	int64_t until = session_blocked(q->session, &why);
+	int64_t until = session_blocked(q->session, &why), ahead = 0;
 
+	(void)session_clock(q->session, &ahead);
 	json_set_str(o, "name", ca->name);
 	json_set_str(o, "directory", ca->directory);
 	json_set_str(o, "account", session_account_url(q->session));
@@ -167,12 +206,13 @@ view_ca(const struct ca_queue *q, struct json *o)
 		set_list(o, "profiles", d->profiles);
 	}
 	json_set_int(o, "active", q->active);
-	json_set_int(o, "queued", (int64_t)q->ready.n);
+	json_set_int(o, "queued", (int64_t)(q->ready.n + q->limited.n));
+	json_set_int(o, "clock_ahead_s", ahead);
 	json_set_bool(o, "stopped", until == INT64_MAX);
 	if (until != 0) {
 		json_set_str(o, "trouble", why);
 		if (until != INT64_MAX)
-			set_time(o, "next_at", until);
+			view_time(o, "next_at", until);
 	}
 }
 
@@ -215,6 +255,73 @@ list(const struct engine *en, uint32_t from, uint32_t limit, struct json *o)
 	return healthy;
 }
 
+/* Limits decide when there are some; else the pace that it has had. */
+static int64_t
+queue_ends(const struct engine *en)
+{
+	int64_t now = clock_now(), ends = plan_ends(en), left;
+	uint32_t i;
+
+	for (i = 0; i < en->conf->n_cas; i++) {
+		const struct ca_queue *q = &en->cas[i];
+
+		if (q->ready.n == 0 || q->done == 0)
+			continue;
+		left = (int64_t)q->ready.n * (now - q->first_at) / q->done;
+		ends = now + left > ends ? now + left : ends;
+	}
+	return ends > now ? ends : 0;
+}
+
+/* How far a long queue is. */
+static void
+set_queue(const struct engine *en, struct json *root)
+{
+	uint32_t done = 0, running = 0, waiting = 0, limited = 0, i;
+	struct json *o = json_set_object(root, "queue");
+
+	for (i = 0; i < en->conf->n_cas; i++) {
+		const struct ca_queue *q = &en->cas[i];
+
+		if (q->active + q->ready.n + q->limited.n != 0)
+			done += q->done;
+		running += q->active;
+		waiting += (uint32_t)(q->ready.n + q->limited.n);
+		limited += (uint32_t)q->limited.n;
+	}
+	for (i = 0; i < en->certs.n; i++) {
+		const struct cert *c = &en->certs.all[i];
+
+		if (c->waits != NULL && c->sleep.pos != 0) {
+			waiting++;
+			limited++;
+		}
+	}
+	json_set_int(o, "done", done);
+	json_set_int(o, "running", running);
+	json_set_int(o, "waiting", waiting);
+	json_set_int(o, "limited", limited);
+	if (waiting != 0)
+		view_time(o, "ends", queue_ends(en));
+}
+
+static void
+set_orphans(const struct engine *en, struct json *root)
+{
+	struct json *list = json_set_array(root, "unconfigured"), *o;
+	const struct orphan *or;
+	unsigned n = 0;
+
+	SLIST_FOREACH (or, &en->certs.orphans, link) {
+		if (n++ == VIEW_MAX)
+			break;
+		o = json_push_object(list);
+		json_set_str(o, "name", or->name);
+		view_time(o, "not_after", or->have.not_after);
+		json_set_str(o, "ca", or->have.ca);
+	}
+}
+
 struct json *
 view_status(const struct engine *en, uint32_t from, uint32_t limit)
 {
@@ -223,11 +330,11 @@ view_status(const struct engine *en, uint32_t from, uint32_t limit)
 	struct ipc_status s;
 	uint32_t i;
 
-	renew_count(en, &s);
+	engine_count(en, &s);
 	json_set_str(root, "version", ACMED_VERSION);
 	json_set_str(root, "config", en->conf->file);
-	set_time(root, "now", clock_now());
-	set_time(root, "started", en->started_at / 1000);
+	view_time(root, "now", clock_now());
+	view_time(root, "started", en->started_at / 1000);
 	json_set_bool(root, "clock_right", !en->clock_bad);
 	counts = json_set_object(root, "counts");
 	json_set_int(counts, "certificates", s.total);
@@ -238,9 +345,11 @@ view_status(const struct engine *en, uint32_t from, uint32_t limit)
 	json_set_bool(root, "healthy",
 	    list(en, from, limit, root) && !en->clock_bad &&
 		en->certs.n_unsaved == 0);
+	set_queue(en, root);
+	set_orphans(en, root);
 	cas = json_set_array(root, "cas");
 	for (i = 0; i < en->conf->n_cas; i++)
-		if (en->cas[i].session != NULL)
+		if (en->conf->cas[i].used)
 			view_ca(&en->cas[i], json_push_object(cas));
 	if (en->responder != NULL) {
 		responder_stats(en->responder, &rs);
@@ -252,6 +361,23 @@ view_status(const struct engine *en, uint32_t from, uint32_t limit)
 		json_set_int(counts, "evicted", (int64_t)rs.evicted);
 	}
 	return root;
+}
+
+static void
+set_window(const struct cert *c, struct json *o)
+{
+	const struct window *w = &c->window;
+	struct json *to;
+
+	if (w->next == 0)
+		return;
+	to = json_set_object(o, "window");
+	view_time(to, "start", w->start);
+	view_time(to, "end", w->end);
+	view_time(to, "picked", w->picked);
+	view_time(to, "asked_again", w->next);
+	if (w->url != NULL)
+		json_set_str(to, "url", w->url);
 }
 
 struct json *
@@ -267,7 +393,7 @@ view_cert(const struct engine *en, const struct cert *c)
 	for (i = 0; i < c->conf->n_idents; i++)
 		json_push_str(names, c->conf->idents[i]);
 	json_set_str(o, "account",
-	    session_account_url(en->cas[c->conf->cas[0]].session));
+	    session_account_url(en->cas[renew_ca(en, c)].session));
 	json_set_str(o, "key_type", key_type_name((enum key_type)c->conf->key));
 	json_set_str(o, "order", c->order_url);
 	json_set_int(o, "line", c->conf->line);
@@ -281,15 +407,15 @@ view_cert(const struct engine *en, const struct cert *c)
 	if (h->version == 0)
 		return o;
 	json_set_str(o, "issuer", h->issuer);
-	json_set_str(o, "issued_by", h->ca);
 	json_set_str(o, "serial", h->serial);
 	json_set_str(o, "key_id", h->key_id);
 	json_set_str(o, "ari_id", h->ari_id);
-	set_time(o, "not_before", h->not_before);
-	set_time(o, "installed_at", h->installed_at);
-	set_time(o, "renew_at", h->renew_at);
+	view_time(o, "not_before", h->not_before);
+	view_time(o, "installed_at", h->installed_at);
 	json_set_int(o, "version", h->version);
-	json_set_bool(o, "config_changed", h->made_for != c->wants);
+	set_window(c, o);
+	json_set_bool(o, "config_changed",
+	    cert_changed(en->conf, c->conf, &c->wants, h) != CHANGE_NONE);
 	buf_printf(&dir, "%s/live/%s", en->conf->state_dir, c->conf->name);
 	json_set_str(o, "dir", buf_str(&dir));
 	return o;

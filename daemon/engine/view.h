@@ -14,3 +14,11 @@ struct json *view_status(const struct engine *, uint32_t from, uint32_t limit);
 
 /* All that is known of one certificate. */
 struct json *view_cert(const struct engine *, const struct cert *);
+
+/* view_plan.c: what is left of the CAs' limits. */
+struct json *view_budget(const struct engine *);
+/* What that configuration would do; NULL: no memory. */
+struct json *view_plan(
+    const struct engine *, const struct conf *, struct err *);
+
+void view_time(struct json *, const char *key, int64_t); /* 0: not set */

@@ -953,7 +953,7 @@ static int
 x_next(char *args)
 {
 	return want_time(
-	    "next attempt", renew_next(sim_engine(), subject()), args);
+	    "next attempt", renew_next(subject()), args);
 }
 
 static int
@@ -965,7 +965,7 @@ x_retry(char *args)
 static int
 x_renewal(char *args)
 {
-	return want_time("renewal", subject()->have.renew_at, args);
+	return want_time("renewal", cert_renew_at(subject()), args);
 }
 
 static int

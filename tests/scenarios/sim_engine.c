@@ -74,61 +74,15 @@ fail(const struct err *e)
 }
 
 static void
-ready(struct engine *en)
-{
-	uint32_t i;
-
-	for (i = 0; i < en->certs.n; i++) {
-		struct cert *c = &en->certs.all[i];
-		const char *thumb =
-		    session_thumbprint(en->cas[c->conf->cas[0]].session);
-
-		if (thumb != NULL)
-			issue_republish(&en->issue_env, c, thumb);
-	}
-	renew_start(en);
-}
-
-static void
-on_loaded(void *arg, unsigned damaged, const struct err *e)
+on_loaded(struct engine *en, unsigned damaged, const struct err *e)
 {
 	(void)damaged;
-	if (e != NULL)
+	if (e != NULL) {
 		fail(e);
-	else
-		ready(arg);
-}
-
-static void
-on_account(void *arg, const struct store_value *v, const struct err *failed)
-{
-	struct engine *en = arg;
-	struct err e;
-
-	(void)v;
-	if (failed != NULL)
-		fail(failed);
-	else if (--en->loading == 0 &&
-		 certs_load(&en->certs, on_loaded, en, &e) == -1)
-		fail(&e);
-}
-
-static int
-load(struct engine *en, struct err *e)
-{
-	uint32_t i;
-
-	en->loading = 1;
-	for (i = 0; i < en->conf->n_cas; i++) {
-		if (en->cas[i].session == NULL)
-			continue;
-		en->loading++;
-		if (session_load(en->cas[i].session, on_account, en, e) == -1)
-			return -1;
+		return;
 	}
-	if (--en->loading == 0)
-		return certs_load(&en->certs, on_loaded, en, e);
-	return 0;
+	engine_republish(en);
+	engine_begin(en);
 }
 
 static int
@@ -154,27 +108,10 @@ setup(struct engine *en, struct err *e)
 	en->http = http_new(en->loop, "", e);
 	en->keys = keys_new(en->loop, -1, NULL, NULL, e);
 	en->upstairs = upstairs_new(en->loop, -1, NULL, NULL, NULL, e);
-	en->tokens = tokens_new(e);
 	en->store = store_files(en->loop, state_dir, e);
-	if (en->tokens == NULL || en->store == NULL)
+	if (en->store == NULL || engine_setup(en, e) == -1)
 		return -1;
-	en->session_env = (struct session_env){ .loop = en->loop,
-		.http = en->http,
-		.keys = en->keys,
-		.store = en->store,
-		.conf = en->conf,
-		.changed = renew_ca_changed,
-		.arg = en };
-	en->issue_env = (struct issue_env){ .loop = en->loop,
-		.certs = &en->certs,
-		.keys = en->keys,
-		.tokens = en->tokens,
-		.upstairs = en->upstairs,
-		.conf = en->conf };
-	if (certs_init(&en->certs, en->conf, en->loop, en->store, e) == -1 ||
-	    renew_init(en, e) == -1 || deploy_init(en, e) == -1)
-		return -1;
-	return load(en, e);
+	return engine_load(en, on_loaded, e);
 }
 
 int
@@ -208,11 +145,8 @@ sim_stop(void)
 
 	if (!sim.running)
 		return;
-	renew_done(en);
-	deploy_done(en);
-	certs_free(&en->certs);
+	engine_done(en);
 	http_free(en->http);
-	tokens_free(en->tokens);
 	upstairs_free(en->upstairs);
 	keys_free(en->keys);
 	store_free(en->store);

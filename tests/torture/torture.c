@@ -126,13 +126,15 @@ check_disk(unsigned long n)
 
 	if (fs_read(sim_state_dir(), "certs/a.example.json", &text, &e) == -1)
 		return;
-	if (cert_decode(&c, text.data, text.len, &e) == -1)
+	if (cert_decode(en->conf, &c, text.data, text.len, &e) == -1)
 		die(n, e.what);
 	trouble_clear(&c.issue_trouble);
 	trouble_clear(&c.deploy_trouble);
 	free(c.have.key_id);
 	free(c.have.serial);
 	free(c.have.ari_id);
+	free(c.have.names);
+	window_clear(&c.window);
 	free(c.old_keys);
 }
 

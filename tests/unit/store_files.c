@@ -64,14 +64,14 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	static const char *const kinds[] = { "accounts", "certs", "orders" };
 	struct fix *f = *state;
 	size_t i;
 
 	store_free(f->s);
 	loop_free(f->loop);
-	for (i = 0; i < NELEM(kinds); i++)
-		assert_int_equal(fs_remove(f->dir, kinds[i], NULL), 0);
+	for (i = 0; store_kinds[i] != NULL; i++)
+		assert_int_equal(
+		    fs_remove(f->dir, store_kinds[i], NULL), 0);
 	(void)close(f->dir);
 	assert_int_equal(rmdir(f->path), 0);
 	free(f);
@@ -713,6 +713,7 @@ test_bad_folder(void **state)
 	assert_null(store_files(f->loop, dir, &e));
 	assert_int_equal(e.kind, ERR_SYS);
 	assert_int_equal(unlinkat(dir, "accounts", AT_REMOVEDIR), 0);
+	assert_int_equal(unlinkat(dir, "budgets", AT_REMOVEDIR), 0);
 	assert_int_equal(unlinkat(dir, "certs", AT_REMOVEDIR), 0);
 	(void)close(dir);
 }

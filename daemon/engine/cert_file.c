@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: ISC */
+/* A certificate's state as JSON, and back. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/engine/certs.h"
+#include "daemon/engine/policy.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/clock.h"
+#include "lib/base/str.h"
+#include "lib/io/json.h"
+
+#define HASH_HEX     16
+#define FAILURES_MAX 1000000
+
+static void
+set_time(struct json *o, const char *key, int64_t t)
+{
+	char text[CLOCK_RFC3339_MAX];
+
+	if (t == 0)
+		return;
+	clock_format(t, text);
+	json_set_str(o, key, text);
+}
+
+static int64_t
+get_time(const struct json *o, const char *key)
+{
+	const char *text = json_get_text(o, key);
+	int64_t t;
+
+	return text != NULL && clock_parse(text, &t) == 0 ? t : 0;
+}
+
+static char *
+get_dup(const struct json *o, const char *key)
+{
+	const char *text = json_get_text(o, key);
+
+	return text == NULL ? NULL : strdup(text);
+}
+
+/* The same, and no memory is not the same as no text. */
+static int
+take_text(const struct json *o, const char *key, char **out, struct err *e)
+{
+	*out = get_dup(o, key);
+	if (*out == NULL && json_get_text(o, key) != NULL)
+		return err_nomem(e, key);
+	return 0;
+}
+
+static void
+set_hash(struct json *o, const char *key, uint64_t v)
+{
+	char text[HASH_HEX + 1];
+
+	str_hex((unsigned char[8]){ (unsigned char)(v >> 56),
+		    (unsigned char)(v >> 48), (unsigned char)(v >> 40),
+		    (unsigned char)(v >> 32), (unsigned char)(v >> 24),
+		    (unsigned char)(v >> 16), (unsigned char)(v >> 8),
+		    (unsigned char)v },
+	    8, text);
+	json_set_str(o, key, text);
+}
+
+static uint64_t
+get_hash(const struct json *o, const char *key)
+{
+	const char *text = json_get_text(o, key);
+
+	return text == NULL || !str_is_hex(text, HASH_HEX)
+		   ? 0
+		   : strtoull(text, NULL, 16);
+}
+
+static int64_t
+get_int(const struct json *o, const char *key)
+{
+	int64_t v;
+
+	return o != NULL && json_opt_int(o, key, 0, &v, NULL) == 0 ? v : 0;
+}
+
+static bool
+get_bool(const struct json *o, const char *key)
+{
+	bool v;
+
+	return o != NULL && json_opt_bool(o, key, false, &v, NULL) == 0 && v;
+}
+
+static void
+put_trouble(struct json *root, const char *key, const struct trouble *t)
+{
+	struct json *o;
+
+	if (t->text == NULL && t->failures == 0)
+		return;
+	o = json_set_object(root, key);
+	json_set_str(o, "text", t->text);
+	json_set_str(o, "type", t->type);
+	json_set_str(o, "row", t->row);
+	json_set_int(o, "failures", t->failures);
+	json_set_bool(o, "operator", t->operator);
+	set_time(o, "at", t->at);
+	set_time(o, "since", t->since);
+	set_time(o, "next", t->next);
+}
+
+static void
+get_trouble(const struct json *root, const char *key, struct trouble *t)
+{
+	const struct json *o = json_get_object(root, key);
+	const char *type;
+	int64_t n;
+
+	if (o == NULL)
+		return;
+	type = json_get_text(o, "type");
+	t->type = type == NULL ? NULL : certs_intern(type);
+	type = json_get_text(o, "row");
+	t->row = type == NULL ? NULL : policy_name(type);
+	t->text = get_dup(o, "text");
+	n = get_int(o, "failures");
+	t->failures = n < 0 ? 0 : n > FAILURES_MAX ? FAILURES_MAX : (unsigned)n;
+	t->operator= get_bool(o, "operator");
+	t->at = get_time(o, "at");
+	t->since = get_time(o, "since");
+	t->next = get_time(o, "next");
+}
+
+static void
+put_wants(struct json *root, const char *key, const struct wants *w)
+{
+	struct json *o = json_set_object(root, key);
+
+	set_hash(o, "names", w->names);
+	json_set_int(o, "ca", w->ca);
+	json_set_int(o, "profile", w->profile);
+	json_set_int(o, "key", w->key);
+}
+
+static void
+get_wants(const struct json *root, const char *key, struct wants *w)
+{
+	const struct json *o = json_get_object(root, key);
+
+	w->names = get_hash(o, "names");
+	w->ca = (uint32_t)get_int(o, "ca");
+	w->profile = (uint32_t)get_int(o, "profile");
+	w->key = (uint32_t)get_int(o, "key");
+}
+
+static bool
+same_wants(const struct wants *a, const struct wants *b)
+{
+	return a->names == b->names && a->key == b->key &&
+	       a->profile == b->profile && a->ca == b->ca;
+}
+
+static int
+put_names(const struct cert *c, struct json *o, struct err *e)
+{
+	AUTO(buf_done) struct buf list = BUF_INIT(STORE_VALUE_MAX / 2);
+	uint32_t i;
+
+	for (i = 0; c->have.names == NULL && i < c->conf->n_idents; i++)
+		buf_printf(&list, "%s%s", i == 0 ? "" : " ", c->conf->idents[i]);
+	if (c->have.names == NULL && !buf_ok(&list))
+		return err_nomem(e, "names");
+	json_set_str(o, "names",
+	    c->have.names != NULL ? c->have.names : buf_str(&list));
+	return 0;
+}
+
+static int
+put_issued(struct json *root, const struct cert *c, struct err *e)
+{
+	const struct issued *h = &c->have;
+	struct json *o;
+
+	if (h->version == 0)
+		return 0;
+	o = json_set_object(root, "certificate");
+	json_set_str(o, "key", h->key_id);
+	json_set_str(o, "serial", h->serial);
+	json_set_str(o, "issuer", h->issuer);
+	json_set_str(o, "ca", h->ca);
+	json_set_str(o, "account", h->account);
+	json_set_str(o, "ari", h->ari_id);
+	json_set_bool(o, "replaced", h->replaced);
+	set_time(o, "not_before", h->not_before);
+	set_time(o, "not_after", h->not_after);
+	set_time(o, "installed_at", h->installed_at);
+	set_time(o, "by_fraction", h->by_fraction);
+	json_set_int(o, "version", h->version);
+	put_wants(o, "made_for", &h->made_for);
+	return put_names(c, o, e);
+}
+
+static const char *
+get_interned(const struct json *o, const char *key)
+{
+	const char *text = json_get_text(o, key);
+
+	return text == NULL ? NULL : certs_intern(text);
+}
+
+static int
+get_issued(const struct json *root, struct cert *c, struct err *e)
+{
+	const struct json *o = json_get_object(root, "certificate");
+	struct issued *h = &c->have;
+	int64_t version;
+
+	if (o == NULL)
+		return 0;
+	get_wants(o, "made_for", &h->made_for);
+	if (take_text(o, "key", &h->key_id, e) == -1 ||
+	    take_text(o, "serial", &h->serial, e) == -1 ||
+	    take_text(o, "ari", &h->ari_id, e) == -1 ||
+	    (h->made_for.names != c->wants.names &&
+		take_text(o, "names", &h->names, e) == -1))
+		return -1;
+	h->issuer = get_interned(o, "issuer");
+	h->ca = get_interned(o, "ca");
+	h->account = get_interned(o, "account");
+	h->replaced = get_bool(o, "replaced");
+	h->not_before = get_time(o, "not_before");
+	h->not_after = get_time(o, "not_after");
+	h->installed_at = get_time(o, "installed_at");
+	h->by_fraction = get_time(o, "by_fraction");
+	version = get_int(o, "version");
+	if (h->key_id == NULL || !str_is_hex(h->key_id, KEY_ID_LEN) ||
+	    h->not_after <= h->not_before || h->by_fraction == 0 ||
+	    version <= 0 || version > UINT32_MAX)
+		return err_set(
+		    e, ERR_PROTO, 0, "\"certificate\" is not what we wrote");
+	h->version = (uint32_t)version;
+	return 0;
+}
+
+/* The instant is kept with the window that it is of (protocol J3). */
+static void
+put_window(struct json *root, const struct window *w)
+{
+	struct json *o;
+
+	if (w->end == 0 && w->next == 0)
+		return;
+	o = json_set_object(root, "window");
+	set_time(o, "start", w->start);
+	set_time(o, "end", w->end);
+	set_time(o, "picked", w->picked);
+	set_time(o, "next", w->next);
+	set_time(o, "past_since", w->past_since);
+	json_set_str(o, "url", w->url);
+	json_set_int(o, "failures", w->failures);
+}
+
+static void
+get_window(const struct json *root, struct window *w)
+{
+	const struct json *o = json_get_object(root, "window");
+	int64_t n = get_int(o, "failures");
+
+	w->next = get_time(o, "next");
+	w->failures = n < 0 ? 0 : n > FAILURES_MAX ? FAILURES_MAX : (unsigned)n;
+	w->start = get_time(o, "start");
+	w->end = get_time(o, "end");
+	w->picked = get_time(o, "picked");
+	w->past_since = get_time(o, "past_since");
+	w->url = get_dup(o, "url");
+	if (w->start == 0 || w->end <= w->start || w->picked < w->start ||
+	    w->picked > w->end)
+		w->start = w->end = w->picked = w->past_since = 0;
+}
+
+/* Where the next try goes. */
+static void
+put_failover(struct json *root, const struct conf *conf, const struct cert *c)
+{
+	struct json *o;
+
+	if (c->ca_at == 0 && c->ca_failures == 0 && !c->rehearse &&
+	    c->rehearsed == 0)
+		return;
+	o = json_set_object(root, "try");
+	json_set_str(o, "ca", conf->cas[c->conf->cas[c->ca_at]].name);
+	json_set_int(o, "failures", c->ca_failures);
+	json_set_bool(o, "rehearse", c->rehearse);
+	json_set_int(o, "rehearsed", c->rehearsed);
+}
+
+static void
+get_failover(const struct json *root, const struct conf *conf, struct cert *c)
+{
+	const struct json *o = json_get_object(root, "try");
+	const char *name = json_get_text(o, "ca");
+	uint32_t i;
+
+	for (i = 0; name != NULL && i < c->conf->n_cas; i++)
+		if (strcmp(conf->cas[c->conf->cas[i]].name, name) == 0)
+			break;
+	if (name == NULL || i == c->conf->n_cas)
+		return;
+	c->ca_at = i;
+	c->ca_failures = (unsigned)get_int(o, "failures") % FAILURES_MAX;
+	c->rehearse = get_bool(o, "rehearse");
+	c->rehearsed = (unsigned)get_int(o, "rehearsed") % FAILURES_MAX;
+}
+
+static const char *const deploy_names[] = {
+	[DEPLOY_NONE] = "none",
+	[DEPLOY_RELOAD] = "reload",
+	[DEPLOY_DONE] = "done",
+};
+
+int
+cert_encode(const struct conf *conf, const struct cert *c, struct buf *out,
+    struct err *e)
+{
+	AUTO(json_free) struct json *root = json_object();
+
+	json_set_str(root, "name", c->conf->name);
+	set_time(root, "saved_at", clock_now());
+	put_wants(root, "wants", &c->wants);
+	put_trouble(root, "trouble", &c->issue_trouble);
+	if (put_issued(root, c, e) == -1)
+		return -1;
+	put_window(root, &c->window);
+	put_failover(root, conf, c);
+	json_set_str(root, "deploy", deploy_names[c->deploy]);
+	put_trouble(root, "deploy_trouble", &c->deploy_trouble);
+	if (c->old_keys != NULL)
+		json_set_str(root, "old_keys", c->old_keys);
+	return json_dump(root, true, out, e);
+}
+
+int
+cert_encode_order(const struct conf *conf, const struct cert *c,
+    struct buf *out, struct err *e)
+{
+	AUTO(json_free) struct json *root = json_object();
+
+	json_set_str(root, "name", c->conf->name);
+	put_wants(root, "wants", &c->wants);
+	set_time(root, "begun", c->begun);
+	json_set_str(root, "url", c->order_url);
+	json_set_str(root, "key", c->order_key);
+	json_set_str(root, "tokens", c->tokens);
+	if (c->order_ca != CONF_NONE)
+		json_set_str(root, "ca", conf->cas[c->order_ca].name);
+	json_set_bool(root, "rehearsal", c->rehearsal);
+	json_set_int(root, "spent", c->spent);
+	return json_dump(root, true, out, e);
+}
+
+/* The CA of an order, when the certificate may still have it. */
+static uint32_t
+ca_of_order(const struct conf *conf, const struct cert *c,
+    const struct json *root, bool rehearsal)
+{
+	const char *name = json_get_text(root, "ca");
+	uint32_t i, ca;
+
+	for (i = 0; name != NULL && i < c->conf->n_cas; i++) {
+		ca = c->conf->cas[i];
+		if (rehearsal)
+			ca = conf->cas[ca].staging;
+		if (ca != CONF_NONE && strcmp(conf->cas[ca].name, name) == 0)
+			return ca;
+	}
+	return CONF_NONE;
+}
+
+int
+cert_decode_order(const struct conf *conf, struct cert *c, const char *text,
+    size_t len, struct err *e)
+{
+	AUTO(json_free) struct json *root = json_parse(text, len, e);
+	const char *url = json_get_text(root, "url");
+	const char *key = json_get_text(root, "key");
+	int64_t begun = get_time(root, "begun");
+	struct wants wants;
+	uint32_t ca;
+
+	if (root == NULL)
+		return -1;
+	if ((key != NULL && !str_is_hex(key, KEY_ID_LEN)) ||
+	    (url == NULL ? begun == 0 : !str_is_https_url(url)))
+		return err_set(e, ERR_PROTO, 0, "not what we wrote");
+	c->spent = (unsigned)get_int(root, "spent");
+	get_wants(root, "wants", &wants);
+	wants.ca = c->wants.ca; /* another first CA: still good */
+	ca = ca_of_order(conf, c, root, get_bool(root, "rehearsal"));
+	/* for other names, key type or CA than are wanted now: of no use */
+	if (!same_wants(&wants, &c->wants) || (url != NULL && ca == CONF_NONE))
+		return take_text(root, "key", &c->stale_key, e);
+	if (url == NULL) {
+		c->begun = begun;
+		return 0;
+	}
+	if (take_text(root, "url", &c->order_url, e) == -1 ||
+	    take_text(root, "key", &c->order_key, e) == -1 ||
+	    take_text(root, "tokens", &c->tokens, e) == -1)
+		return -1;
+	c->order_ca = ca;
+	c->rehearsal = get_bool(root, "rehearsal");
+	return 0;
+}
+
+int
+cert_decode(const struct conf *conf, struct cert *c, const char *text,
+    size_t len, struct err *e)
+{
+	AUTO(json_free) struct json *root = json_parse(text, len, e);
+	const char *name = json_get_text(root, "name");
+	const char *deploy;
+	struct wants wants;
+	size_t i;
+
+	if (root == NULL)
+		return -1;
+	if (name == NULL || strcmp(name, c->conf->name) != 0)
+		return err_set(e, ERR_PROTO, 0, "not what we wrote");
+	if (get_issued(root, c, e) == -1)
+		return -1;
+	get_window(root, &c->window);
+	c->saved_at = get_time(root, "saved_at");
+	get_trouble(root, "deploy_trouble", &c->deploy_trouble);
+	/* What was tried for another configuration says nothing of this one
+	 * (protocol Q3). */
+	get_wants(root, "wants", &wants);
+	if (same_wants(&wants, &c->wants)) {
+		get_trouble(root, "trouble", &c->issue_trouble);
+		get_failover(root, conf, c);
+	}
+	c->old_keys = get_dup(root, "old_keys");
+	deploy = json_get_text(root, "deploy");
+	for (i = 0; deploy != NULL && i < NELEM(deploy_names); i++)
+		if (strcmp(deploy, deploy_names[i]) == 0)
+			c->deploy = (enum deploy)i;
+	return 0;
+}
+
+void
+orphan_decode(struct orphan *or, const char *text, size_t len)
+{
+	AUTO(json_free) struct json *root = json_parse(text, len, NULL);
+	const struct json *o = json_get_object(root, "certificate");
+	const char *key = json_get_text(o, "key");
+	const char *old = json_get_text(root, "old_keys");
+
+	or->have.ca = get_interned(o, "ca");
+	or->have.not_before = get_time(o, "not_before");
+	or->have.not_after = get_time(o, "not_after");
+	or->have.by_fraction = get_time(o, "by_fraction");
+	or->have.version = (uint32_t)get_int(o, "version");
+	get_wants(o, "made_for", &or->have.made_for);
+	if (key != NULL && str_is_hex(key, KEY_ID_LEN) &&
+	    asprintf(&or->keys, "%s %s", key, old == NULL ? "" : old) == -1)
+		or->keys = NULL;
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The wall clock, which may be wrong at boot, be set while we run, or be off
+ * all the time (protocol Q5, J16).  What a CA says of the time, over TLS, is
+ * believed more than what we once wrote down.
+ */
+
+#include "daemon/engine/engine.h"
+#include "daemon/engine/schedule.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+
+#define BAD_MS      INT64_C(60000)
+#define PROBE_MAX_S 3600
+
+int64_t
+engine_now(const struct engine *en)
+{
+	return clock_now() + en->ahead_s;
+}
+
+/* What the CAs say: the first that disagrees with us, else that one agrees. */
+static bool
+ask_cas(struct engine *en)
+{
+	bool known = false;
+	int64_t ahead;
+	uint32_t i;
+
+	en->ahead_s = 0;
+	for (i = 0; i < en->conf->n_cas; i++) {
+		if (en->cas[i].session == NULL ||
+		    !session_clock(en->cas[i].session, &ahead))
+			continue;
+		known = true;
+		if (ahead != 0) {
+			en->ahead_s = ahead;
+			break;
+		}
+	}
+	return known;
+}
+
+static void
+say_bad(const struct engine *en)
+{
+	char newest[CLOCK_RFC3339_MAX], now[CLOCK_RFC3339_MAX];
+
+	clock_format(en->certs.newest_saved, newest);
+	clock_format(clock_now(), now);
+	log_error("the clock is wrong: nothing is renewed until it is right, "
+		  "or a CA confirms it",
+	    KV("now", now), KV("saved", newest));
+}
+
+static void
+on_probed(void *arg, const struct reply *r, const struct err *e)
+{
+	struct engine *en = arg;
+
+	(void)r;
+	(void)e;
+	en->probe = NULL;
+	clock_look(en);
+}
+
+/*
+ * The Date of a directory is enough to know.  Not with a clock that is plainly
+ * wrong: TLS cannot be had with that.
+ */
+static void
+probe(struct engine *en)
+{
+	struct ask_spec spec = { .kind = ASK_READY };
+	struct err e;
+	uint32_t i;
+
+	if (!schedule_clock_sane(clock_now(), 0))
+		return;
+	for (i = 0; en->probe == NULL && i < en->conf->n_cas; i++)
+		if (en->conf->cas[i].used &&
+		    session_blocked(en->cas[i].session, NULL) == 0)
+			en->probe = session_ask(
+			    en->cas[i].session, &spec, on_probed, en, &e);
+}
+
+void
+clock_look(struct engine *en)
+{
+	bool known = ask_cas(en);
+	bool sane = known || schedule_clock_sane(
+				 clock_now(), en->certs.newest_saved);
+	unsigned n;
+
+	if (known && en->certs.newest_saved > clock_now()) {
+		n = certs_mend_instants(&en->certs, clock_now());
+		log_warn("state was saved by a clock that was ahead",
+		    KN("waits_ended", n));
+		en->certs.newest_saved = clock_now();
+	}
+	if (!sane && !en->clock_bad)
+		say_bad(en);
+	if (sane && en->clock_bad)
+		log_info("the clock is right again", KN("now", clock_now()));
+	if (!sane)
+		loop_timer_set(en->clock_timer, BAD_MS);
+	if (en->clock_bad != !sane) {
+		en->clock_bad = !sane;
+		renew_all(en);
+	}
+}
+
+static void
+on_timer(void *arg)
+{
+	struct engine *en = arg;
+
+	clock_look(en);
+	if (en->clock_bad)
+		probe(en);
+}
+
+static void
+on_jump(void *arg)
+{
+	struct engine *en = arg;
+	char now[CLOCK_RFC3339_MAX];
+	uint32_t i;
+
+	clock_format(clock_now(), now);
+	log_warn("the clock was set", KV("now", now));
+	for (i = 0; i < en->conf->n_cas; i++)
+		if (en->cas[i].session != NULL)
+			session_clock_forget(en->cas[i].session);
+	en->clock_bad = false;
+	clock_look(en);
+	if (!en->clock_bad)
+		(void)certs_mend_instants(&en->certs, clock_now());
+	renew_all(en);
+}
+
+int
+clock_init(struct engine *en, struct err *e)
+{
+	en->clock_timer = loop_timer_new(en->loop, on_timer, en, e);
+	en->jump = en->clock_timer == NULL
+		       ? NULL
+		       : loop_jump_new(en->loop, on_jump, en, e);
+	return en->jump == NULL ? -1 : 0;
+}
+
+void
+clock_done(struct engine *en)
+{
+	ask_cancel(en->probe);
+	en->probe = NULL;
+	loop_jump_free(en->jump);
+	loop_timer_free(en->clock_timer);
+}

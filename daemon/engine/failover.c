@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: ISC */
+/* From one CA of the list to the next. */
+
+#include "daemon/engine/failover.h"
+
+#include "lib/base/rnd.h"
+
+#define SOON_S         30
+#define SHORT_PERMILLE 250 /* less than that left: no time to lose */
+#define OUTAGE_S       (2 * INT64_C(3600)) /* as three steps of the ladder */
+
+uint32_t
+failover_ca(const struct cert *c)
+{
+	return c->conf->cas[c->ca_at];
+}
+
+static bool
+short_of_time(const struct cert *c, unsigned left)
+{
+	return c->have.version != 0 && left < SHORT_PERMILLE;
+}
+
+static void
+advance(struct cert *c)
+{
+	c->ca_at = (c->ca_at + 1) % c->conf->n_cas;
+	c->ca_failures = 0;
+	c->rehearse = false;
+	c->rehearsed = 0;
+}
+
+bool
+failover_after(
+    const struct conf *conf, struct cert *c, struct decision *d, unsigned left,
+    int64_t now)
+{
+	if (!d->failover || c->conf->n_cas < 2)
+		return false;
+	c->ca_failures++;
+	if (c->ca_failures < conf->failover_after && !short_of_time(c, left) &&
+	    !d->operator&& d->row->wait != WAIT_SAID)
+		return false;
+	advance(c);
+	if (c->ca_at == 0)
+		return true;
+	d->until = now + 1 + (int64_t)rnd_below(SOON_S);
+	d->operator= false;
+	return true;
+}
+
+/* With a key in a CSR that was sent, the order may be valid by now. */
+static bool
+may_leave(const struct cert *c)
+{
+	return c->order_url == NULL || c->rehearsal || c->order_key == NULL;
+}
+
+bool
+failover_blocked(const struct conf *conf, struct cert *c,
+    const struct breaker *b, unsigned left, int64_t now)
+{
+	bool lasting;
+
+	if (c->conf->n_cas < 2 || b->until == 0 || !may_leave(c))
+		return false;
+	lasting = c->have.version == 0 || short_of_time(c, left) ||
+		  now - b->since >= OUTAGE_S;
+	if (b->until != INT64_MAX &&
+	    !(lasting && b->counted >= conf->failover_after))
+		return false;
+	advance(c);
+	return true;
+}
+
+void
+failover_reset(struct cert *c)
+{
+	c->ca_at = 0;
+	c->ca_failures = 0;
+	c->rehearse = false;
+	c->rehearsed = 0;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Renewals that have time are spread, so that what a long downtime or one
+ * evening's first start has put together does not come back together for ever,
+ * nor all at once to a CA (protocol M6, Q7).  What has no certificate, has been
+ * changed, or has less than a quarter of its lifetime left does not wait.
+ */
+
+#include <stdlib.h>
+
+#include "daemon/engine/engine.h"
+#include "daemon/engine/schedule.h"
+#include "lib/base/clock.h"
+
+#define HOUR           INT64_C(3600)
+#define HOUR_MS        (HOUR * 1000)
+#define LEAST          120 /* an hour */
+#define WHOLE_H        12  /* hours for all there are */
+#define ROOM           3   /* times what even renewals would take */
+#define BURST          20  /* of an hour's share: 1 in so many, at once */
+#define SHORT_PERMILLE 250
+
+void
+pace_learn(struct engine *en)
+{
+	double *steady = calloc(en->conf->n_cas + 1, sizeof(*steady));
+	uint32_t *n = calloc(en->conf->n_cas + 1, sizeof(*n));
+	uint32_t i;
+
+	for (i = 0; steady != NULL && n != NULL && i < en->certs.n; i++) {
+		const struct cert *c = &en->certs.all[i];
+		const struct issued *h = &c->have;
+		uint32_t ca = renew_ca(en, c);
+
+		n[ca]++;
+		if (h->version != 0)
+			steady[ca] += (double)HOUR /
+				      (double)(schedule_due(h->not_before,
+						   h->not_after) -
+					  h->not_before);
+	}
+	for (i = 0; steady != NULL && n != NULL && i < en->conf->n_cas; i++) {
+		uint32_t all = n[i] / WHOLE_H;
+		uint32_t even = (uint32_t)(steady[i] * ROOM);
+
+		all = all < LEAST ? LEAST : all;
+		en->cas[i].per_hour = all < even ? even : all;
+	}
+	free(steady);
+	free(n);
+}
+
+bool
+pace_applies(const struct engine *en, const struct cert *c)
+{
+	const struct issued *h = &c->have;
+
+	return h->version != 0 && !c->forced && c->check == 0 &&
+	       c->order_url == NULL && c->issue_trouble.failures == 0 &&
+	       schedule_left(h->not_before, h->not_after, engine_now(en)) >=
+		   SHORT_PERMILLE &&
+	       cert_changed(en->conf, c->conf, &c->wants, h) == CHANGE_NONE;
+}
+
+static int64_t
+each_ms(const struct ca_queue *q)
+{
+	return HOUR_MS / (q->per_hour == 0 ? LEAST : q->per_hour);
+}
+
+int64_t
+pace_when(const struct ca_queue *q)
+{
+	int64_t now = clock_now_ms();
+	int64_t when = q->pace_full_ms - HOUR_MS / BURST;
+
+	/* what is far ahead was put there by a clock that was wrong */
+	return when <= now || when > now + HOUR_MS ? 0 : (when + 999) / 1000;
+}
+
+void
+pace_take(struct ca_queue *q)
+{
+	int64_t now = clock_now_ms();
+
+	q->pace_full_ms =
+	    (q->pace_full_ms > now ? q->pace_full_ms : now) + each_ms(q);
+}

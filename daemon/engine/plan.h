@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What orders there are to be made, and when the CAs' limits let each be made:
+ * for a configuration that is not in force yet, and for what waits now.  Only
+ * looks; spends nothing.
+ */
+#pragma once
+
+#include "daemon/engine/engine.h"
+
+struct plan_item {
+	const struct conf_cert *cert;
+	enum change why;
+	uint32_t ca;  /* in the configuration that is planned for */
+	int64_t at;   /* when its turn comes */
+	bool limited; /* later than it could be, for why_not */
+	struct budget_wait why_not;
+	/* for the planner */
+	struct budget_order order;
+	int64_t urgency;
+};
+
+struct plan {
+	struct plan_item *items; /* by instant */
+	uint32_t n, n_unchanged;
+	const struct plan_item *first_limited; /* NULL: none is */
+	int64_t ends; /* the last one's instant; 0: nothing is to do */
+};
+
+/* conf: what would be.  Names that are there already are known by name. */
+int plan_make(
+    const struct engine *, const struct conf *, struct plan *, struct err *);
+void plan_done(struct plan *);
+
+/* When all that is due now will be ordered, as far as limits go; 0: unknown. */
+int64_t plan_ends(const struct engine *);
