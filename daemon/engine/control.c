@@ -3,6 +3,7 @@
 
 #include "daemon/engine/control.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,23 +131,163 @@ renew_one(const struct call_ctx *x)
 }
 
 static void
-req_gone(void *arg)
+check_one(const struct call_ctx *x)
 {
-	struct up_op **op = arg;
+	const char *rehearse = uhttp_query(x->req, "rehearse");
+	bool all = rehearse != NULL && strcmp(rehearse, "0") != 0;
+	struct cert *c = find(x);
+	struct err e;
 
-	up_cancel(*op);
-	free(op);
+	if (c == NULL) {
+		no_such(x);
+		return;
+	}
+	if (renew_check(x->engine, c, all ? ISSUE_REHEARSAL : ISSUE_CHECK,
+		&e) == -1)
+		refuse(x->req, e.kind == ERR_STALE ? 409 : 422, e.what);
+	else
+		answer(x->req, 202, view_cert(x->engine, c));
 }
 
-struct reloading {
-	struct up_op *op; /* first: see req_gone() */
+static void
+get_budget(const struct call_ctx *x)
+{
+	answer(x->req, 200, view_budget(x->engine));
+}
+
+/* What a configuration would do: its bundle is the body (conf_read()). */
+static void
+plan(const struct call_ctx *x)
+{
+	struct conf_report report;
+	struct json *root = NULL;
+	struct conf *conf;
+	struct err e;
+	size_t len;
+	const void *body = uhttp_body(x->req, &len);
+
+	conf_report_init(&report);
+	conf = body == NULL ? NULL : conf_load(body, len, &report);
+	if (conf == NULL && report.n_errors != 0)
+		refuse(x->req, 422, buf_str(&report.errors));
+	else if (conf == NULL ||
+		 (root = view_plan(x->engine, conf, &e)) == NULL)
+		refuse(x->req, 500, "out of memory");
+	else {
+		if (report.warnings.len != 0)
+			json_set_str(
+			    root, "warnings", buf_str(&report.warnings));
+		answer(x->req, 200, root);
+	}
+	conf_free(conf);
+	conf_report_done(&report);
+}
+
+/* A request that root works on. */
+struct upward {
+	struct up_op *op;
 	struct uhttp_req *req;
+	struct engine *engine;
+	char name[NAME_LEN + 1];
 };
+
+static void
+req_gone(void *arg)
+{
+	struct upward *u = arg;
+
+	up_cancel(u->op);
+	free(u);
+}
+
+static struct upward *
+upward_new(const struct call_ctx *x)
+{
+	struct upward *u = calloc(1, sizeof(*u));
+
+	if (u == NULL) {
+		refuse(x->req, 500, "out of memory");
+		return NULL;
+	}
+	u->req = x->req;
+	u->engine = x->engine;
+	(void)snprintf(u->name, sizeof(u->name), "%s", x->name);
+	return u;
+}
+
+static void
+upward_begun(struct upward *u, const struct err *e)
+{
+	if (u->op != NULL) {
+		uhttp_on_gone(u->req, req_gone, u);
+		return;
+	}
+	refuse(u->req, 500, e->what);
+	free(u);
+}
+
+static void
+drop_keys(struct engine *en, char *list)
+{
+	char *key;
+
+	while (list != NULL && (key = strsep(&list, " ")) != NULL)
+		if (*key != '\0')
+			keys_drop(en->keys, key);
+}
+
+/* The archive has the certificate and its key: the rest goes. */
+static void
+forgot(void *arg, const char *path, const struct err *failed)
+{
+	AUTO(free) struct upward *u = arg;
+	struct orphan *o = certs_orphan(&u->engine->certs, u->name);
+	struct json *root;
+	struct err e;
+
+	uhttp_on_gone(u->req, NULL, NULL);
+	/* what was never issued is in our state alone */
+	if (failed != NULL && (o == NULL || failed->num != ENOENT)) {
+		refuse(u->req, failed->num == ENOENT ? 404 : 500, failed->what);
+		return;
+	}
+	if (o != NULL) {
+		drop_keys(u->engine, o->keys);
+		if (certs_forget(&u->engine->certs, o, &e) == -1)
+			log_error("state of what was forgotten stays",
+			    KV("cert", u->name), KV("error", e.what));
+	}
+	log_info("certificate forgotten", KV("cert", u->name),
+	    KV("archived", failed == NULL ? path : "nothing"));
+	root = json_object();
+	if (failed == NULL)
+		json_set_str(root, "archived", path);
+	answer(u->req, 200, root);
+}
+
+static void
+forget_one(const struct call_ctx *x)
+{
+	struct upward *u;
+	struct err e;
+
+	if (find(x) != NULL) {
+		refuse(x->req, 409,
+		    "it is in the configuration: take it out there first, and "
+		    "reload acmed");
+		return;
+	}
+	u = upward_new(x);
+	if (u == NULL)
+		return;
+	u->op = upstairs_forget(x->engine->upstairs, x->name, forgot, u, &e);
+	upward_begun(u, &e);
+}
 
 static void
 reloaded(void *arg, bool ok, const char *text)
 {
-	AUTO(free) struct reloading *r = arg;
+	AUTO(free) struct upward *r = arg;
 	struct json *root = json_object();
 
 	uhttp_on_gone(r->req, NULL, NULL);
@@ -158,21 +299,13 @@ reloaded(void *arg, bool ok, const char *text)
 static void
 reload(const struct call_ctx *x)
 {
-	struct reloading *r = calloc(1, sizeof(*r));
+	struct upward *u = upward_new(x);
 	struct err e;
 
-	if (r == NULL) {
-		refuse(x->req, 500, "out of memory");
+	if (u == NULL)
 		return;
-	}
-	r->req = x->req;
-	r->op = upstairs_reload(x->engine->upstairs, reloaded, r, &e);
-	if (r->op == NULL) {
-		free(r);
-		refuse(x->req, 500, e.what);
-		return;
-	}
-	uhttp_on_gone(x->req, req_gone, r);
+	u->op = upstairs_reload(x->engine->upstairs, reloaded, u, &e);
+	upward_begun(u, &e);
 }
 
 static void
@@ -196,6 +329,10 @@ static const struct route {
 	{ "GET",  "/v1/certificates",  NULL,     false, get_all },
 	{ "GET",  "/v1/certificates/", "",       false, get_one },
 	{ "POST", "/v1/certificates/", "/renew", true,  renew_one },
+	{ "POST", "/v1/certificates/", "/check", true,  check_one },
+	{ "POST", "/v1/certificates/", "/forget", true, forget_one },
+	{ "GET",  "/v1/budget",        NULL,     false, get_budget },
+	{ "POST", "/v1/plan",          NULL,     true,  plan },
 	{ "POST", "/v1/reload",        NULL,     true,  reload },
 	{ "GET",  "/v1/events",        NULL,     false, get_events },
 };
@@ -271,6 +408,15 @@ on_request(void *arg, struct uhttp_req *req)
 		       : "no such path: see acmectl(1)");
 }
 
+/* A configuration may be large, and comes from those who may change things. */
+static bool
+may_send(void *arg, int fd)
+{
+	const struct control *k = arg;
+
+	return may_change(k->engine, fd);
+}
+
 struct control *
 control_new(struct engine *en, int fd, struct err *e)
 {
@@ -286,6 +432,7 @@ control_new(struct engine *en, int fd, struct err *e)
 		free(k);
 		return NULL;
 	}
+	uhttp_allow_large(k->server, may_send);
 	return k;
 }
 
