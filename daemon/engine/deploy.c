@@ -106,6 +106,7 @@ hooked(void *arg, const struct ipc_hooked *h)
 	uint32_t i;
 
 	g->running = NULL;
+	g->engine->hooks--;
 	log_run(g, h);
 	buf_printf(&why, "%.*s", (int)sizeof(h->error) - 1, h->error);
 	if (h->output[0] != '\0')
@@ -124,7 +125,8 @@ hooked(void *arg, const struct ipc_hooked *h)
 		}
 	}
 	g->n_batch = 0;
-	group_look(g);
+	for (i = 0; i < g->engine->conf->n_commands; i++)
+		group_look(&g->engine->groups[i]);
 }
 
 static void
@@ -140,6 +142,7 @@ group_run(struct reload_group *g)
 		certs[g->n_batch] = c->index;
 		g->batch[g->n_batch++] = c;
 	}
+	g->engine->hooks++;
 	g->running = upstairs_hook(
 	    g->engine->upstairs, certs, g->n_batch, hooked, g, &e);
 	if (g->running == NULL) {
@@ -156,7 +159,8 @@ group_look(struct reload_group *g)
 	int64_t waited = clock_mono_ms() - g->since_ms;
 	int64_t wait;
 
-	if (g->running != NULL || g->n_due == 0)
+	if (g->running != NULL || g->n_due == 0 ||
+	    g->engine->hooks >= g->engine->conf->max_hooks)
 		return;
 	wait = g->next == 0 ? 0 : (g->next - clock_now()) * 1000;
 	if (wait <= 0 && g->busy != 0 && waited < GATHER_MS)
