@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "daemon/engine/certs.h"
+#include "daemon/engine/policy.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 
@@ -20,15 +21,20 @@
 
 static const char *const idents[] = { "a.example", "b.example" };
 static const char *const other[] = { "a.example" };
-static const struct conf_ca cas[] = { { .name = "one",
-					  .directory = "https://one/dir" },
-	{ .name = "two", .directory = "https://two/dir" } };
+/* clang-format off */
+static const struct conf_ca cas[] = {
+	{ .name = "one", .directory = "https://one/dir", .staging = 2 },
+	{ .name = "two", .directory = "https://two/dir", .staging = CONF_NONE },
+	{ .name = "test", .directory = "https://test/dir", .staging = CONF_NONE },
+};
+/* clang-format on */
 static const uint32_t first[] = { 0 }, second[] = { 1 };
+static const uint32_t both[] = { 0, 1 }, turned[] = { 1, 0 };
 static struct conf_cert confs[] = {
 	{ .name = "a", .idents = idents, .n_idents = 2 }
 };
 static const struct conf conf = {
-	.cas = cas, .n_cas = 2, .certs = confs, .n_certs = 1
+	.cas = cas, .n_cas = NELEM(cas), .certs = confs, .n_certs = 1
 };
 
 /* A store that only writes down what it was told, and answers when asked. */
@@ -111,6 +117,7 @@ setup(void **state)
 	confs[0].cas = first;
 	confs[0].n_cas = 1;
 	confs[0].key = CONF_EC256;
+	confs[0].profile = NULL;
 	confs[0].idents = idents;
 	confs[0].n_idents = 2;
 	loop = loop_new(&e);
@@ -134,7 +141,9 @@ fill(void)
 {
 	c->issue_trouble = (struct trouble){ .text = strdup("it \"said\" no"),
 		.type = "rateLimited",
+		.row = policy_name("rateLimited"),
 		.at = T0 - 5,
+		.since = T0 - 500,
 		.failures = 3,
 		.next = T0 + 3600,
 		.operator= true };
@@ -148,12 +157,21 @@ fill(void)
 		.ari_id = strdup("aki.serial"),
 		.issuer = "CA 1",
 		.ca = "one",
+		.account = "https://one/acct/1",
 		.not_before = T0 - 100,
 		.not_after = T0 + 90 * 86400,
 		.installed_at = T0 - 50,
-		.renew_at = T0 + 60 * 86400,
-		.made_for = UINT64_C(0xfedcba9876543210),
+		.by_fraction = T0 + 60 * 86400,
+		.made_for = c->wants,
+		.replaced = true,
 		.version = 7 };
+	c->window = (struct window){ .start = T0 + 50 * 86400,
+		.end = T0 + 52 * 86400,
+		.picked = T0 + 51 * 86400,
+		.next = T0 + 6 * 3600,
+		.past_since = T0 - 1,
+		.url = strdup("https://ca/why"),
+		.failures = 2 };
 	c->deploy = DEPLOY_RELOAD;
 	c->old_keys = strdup(KEY2 " " KEY1);
 }
@@ -164,39 +182,52 @@ again(void)
 {
 	AUTO(buf_done) struct buf text = BUF_INIT(STORE_VALUE_MAX);
 
-	assert_int_equal(cert_encode(c, &text, &e), 0);
+	assert_int_equal(cert_encode(&conf, c, &text, &e), 0);
 	certs_free(&cs);
 	assert_int_equal(certs_init(&cs, &conf, loop, &fake, &e), 0);
 	c = &cs.all[0];
-	assert_int_equal(cert_decode(c, text.data, text.len, &e), 0);
+	assert_int_equal(cert_decode(&conf, c, text.data, text.len, &e), 0);
 }
 
 static void
 there_and_back(void **state)
 {
+	const struct issued *h;
+	struct wants wants = c->wants;
+
 	(void)state;
+	wants.names ^= UINT64_C(0xfedcba9876543210);
 	fill();
+	c->have.made_for = wants;
 	again();
+	h = &c->have;
 	assert_string_equal(c->issue_trouble.text, "it \"said\" no");
 	assert_string_equal(c->issue_trouble.type, "rateLimited");
+	assert_ptr_equal(c->issue_trouble.row, policy_name("rateLimited"));
 	assert_int_equal(c->issue_trouble.at, T0 - 5);
+	assert_int_equal(c->issue_trouble.since, T0 - 500);
 	assert_int_equal(c->issue_trouble.failures, 3);
 	assert_int_equal(c->issue_trouble.next, T0 + 3600);
 	assert_true(c->issue_trouble.operator);
 	assert_string_equal(c->deploy_trouble.text, "exit status 1");
 	assert_int_equal(c->deploy_trouble.failures, 1);
 	assert_false(c->deploy_trouble.operator);
-	assert_string_equal(c->have.key_id, KEY1);
-	assert_string_equal(c->have.serial, "00ff");
-	assert_string_equal(c->have.ari_id, "aki.serial");
-	assert_string_equal(c->have.issuer, "CA 1");
-	assert_string_equal(c->have.ca, "one");
-	assert_int_equal(c->have.not_before, T0 - 100);
-	assert_int_equal(c->have.not_after, T0 + 90 * 86400);
-	assert_int_equal(c->have.installed_at, T0 - 50);
-	assert_int_equal(c->have.renew_at, T0 + 60 * 86400);
-	assert_true(c->have.made_for == UINT64_C(0xfedcba9876543210));
-	assert_int_equal(c->have.version, 7);
+	assert_string_equal(h->key_id, KEY1);
+	assert_string_equal(h->serial, "00ff");
+	assert_string_equal(h->ari_id, "aki.serial");
+	assert_string_equal(h->issuer, "CA 1");
+	assert_string_equal(h->ca, "one");
+	assert_string_equal(h->account, "https://one/acct/1");
+	assert_int_equal(h->not_before, T0 - 100);
+	assert_int_equal(h->not_after, T0 + 90 * 86400);
+	assert_int_equal(h->installed_at, T0 - 50);
+	assert_int_equal(h->by_fraction, T0 + 60 * 86400);
+	assert_true(h->made_for.names == wants.names);
+	assert_int_equal(h->made_for.ca, wants.ca);
+	assert_int_equal(h->made_for.key, wants.key);
+	assert_int_equal(h->made_for.profile, wants.profile);
+	assert_true(h->replaced);
+	assert_int_equal(h->version, 7);
 	assert_int_equal(c->deploy, DEPLOY_RELOAD);
 	assert_string_equal(c->old_keys, KEY2 " " KEY1);
 	assert_int_equal(c->saved_at, T0);
@@ -211,40 +242,243 @@ empty_there_and_back(void **state)
 	assert_int_equal(c->have.version, 0);
 	assert_int_equal(c->deploy, DEPLOY_NONE);
 	assert_null(c->old_keys);
+	assert_int_equal(c->window.end, 0);
+	assert_int_equal(c->ca_at, 0);
+}
+
+/* J3: the instant is kept with the window that it was picked in. */
+static void
+window_there_and_back(void **state)
+{
+	(void)state;
+	fill();
+	again();
+	assert_int_equal(c->window.start, T0 + 50 * 86400);
+	assert_int_equal(c->window.end, T0 + 52 * 86400);
+	assert_int_equal(c->window.picked, T0 + 51 * 86400);
+	assert_int_equal(c->window.next, T0 + 6 * 3600);
+	assert_int_equal(c->window.past_since, T0 - 1);
+	assert_string_equal(c->window.url, "https://ca/why");
+	assert_int_equal(c->window.failures, 2);
+	assert_int_equal(cert_renew_at(c), T0 + 51 * 86400);
+	/* when nothing is known of it but when to ask again */
+	c->window.start = c->window.end = c->window.picked = 0;
+	again();
+	assert_int_equal(c->window.next, T0 + 6 * 3600);
+	assert_int_equal(c->window.end, 0);
+	assert_int_equal(cert_renew_at(c), T0 + 60 * 86400);
+}
+
+/* An instant without its window, or outside of it, was not picked in it. */
+static void
+strange_window(void **state)
+{
+	/* clang-format off */
+	static const char *const bad[] = {
+		"{}", "[]", "7",
+		"{\"picked\": \"2026-12-05T00:00:00Z\"}",
+		"{\"start\": \"2026-12-04T00:00:00Z\", \"end\": \"2026-12-06T00:00:00Z\"}",
+		"{\"start\": \"2026-12-04T00:00:00Z\", \"end\": \"2026-12-06T00:00:00Z\","
+		" \"picked\": \"2026-12-07T00:00:00Z\"}",
+		"{\"start\": \"2026-12-04T00:00:00Z\", \"end\": \"2026-12-06T00:00:00Z\","
+		" \"picked\": \"2026-12-03T00:00:00Z\"}",
+		"{\"start\": \"2026-12-06T00:00:00Z\", \"end\": \"2026-12-04T00:00:00Z\","
+		" \"picked\": \"2026-12-05T00:00:00Z\"}",
+		"{\"start\": \"2026-12-04T00:00:00Z\", \"end\": \"2026-12-04T00:00:00Z\","
+		" \"picked\": \"2026-12-04T00:00:00Z\"}",
+	};
+	/* clang-format on */
+	char text[512];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NELEM(bad); i++) {
+		(void)snprintf(text, sizeof(text),
+		    "{\"name\": \"a\", \"window\": %s}", bad[i]);
+		assert_int_equal(
+		    cert_decode(&conf, c, text, strlen(text), &e), 0);
+		assert_int_equal(c->window.start, 0);
+		assert_int_equal(c->window.end, 0);
+		assert_int_equal(c->window.picked, 0);
+	}
+}
+
+/* Where the next try goes, which is another CA's name in the file. */
+static void
+try_there_and_back(void **state)
+{
+	(void)state;
+	confs[0].cas = both;
+	confs[0].n_cas = 2;
+	again();
+	c->ca_at = 1;
+	c->ca_failures = 2;
+	c->rehearse = true;
+	c->rehearsed = 1;
+	again();
+	assert_int_equal(c->ca_at, 1);
+	assert_int_equal(c->ca_failures, 2);
+	assert_true(c->rehearse);
+	assert_int_equal(c->rehearsed, 1);
+	/* the first one counts for what is wanted, so all begins anew */
+	confs[0].cas = turned;
+	again();
+	assert_int_equal(c->ca_at, 0);
+	assert_int_equal(c->ca_failures, 0);
+	assert_false(c->rehearse);
+}
+
+/* Its next CA has gone from the list: the first one is next. */
+static void
+try_at_a_ca_that_has_gone(void **state)
+{
+	AUTO(buf_done) struct buf text = BUF_INIT(STORE_VALUE_MAX);
+
+	(void)state;
+	confs[0].cas = both;
+	confs[0].n_cas = 2;
+	c->ca_at = 1;
+	c->ca_failures = 2;
+	assert_int_equal(cert_encode(&conf, c, &text, &e), 0);
+	confs[0].n_cas = 1;
+	c->ca_at = c->ca_failures = 0;
+	assert_int_equal(cert_decode(&conf, c, text.data, text.len, &e), 0);
+	assert_int_equal(c->ca_at, 0);
+	assert_int_equal(c->ca_failures, 0);
 }
 
 /* Q3: what was tried for other names says nothing of these. */
 static void
 another_configuration(void **state)
 {
+	AUTO(buf_done) struct buf text = BUF_INIT(STORE_VALUE_MAX);
+
 	(void)state;
 	fill();
+	c->rehearse = true;
+	assert_int_equal(cert_encode(&conf, c, &text, &e), 0);
+	certs_free(&cs);
 	confs[0].idents = other;
 	confs[0].n_idents = 1;
-	again();
+	assert_int_equal(certs_init(&cs, &conf, loop, &fake, &e), 0);
+	c = &cs.all[0];
+	assert_int_equal(cert_decode(&conf, c, text.data, text.len, &e), 0);
 	assert_null(c->issue_trouble.text);
 	assert_int_equal(c->issue_trouble.failures, 0);
-	/* but the certificate and its reload are still there */
+	assert_false(c->rehearse);
+	/* but the certificate, its window and its reload are still there */
 	assert_int_equal(c->have.version, 7);
+	assert_string_equal(c->have.names, "a.example b.example");
+	assert_int_equal(c->window.picked, T0 + 51 * 86400);
 	assert_int_equal(c->deploy_trouble.failures, 1);
+	/* and both outlive the next saving */
+	again();
+	assert_string_equal(c->have.names, "a.example b.example");
+}
+
+/* J13: what is installed does not meet what is wanted, and in which part. */
+static void
+what_has_changed(void **state)
+{
+	struct issued h = { .version = 1, .ca = "one" };
+	struct conf_cert *cc = &confs[0];
+	struct wants w = cert_wants(&conf, cc);
+
+	(void)state;
+#define CHANGED() (w = cert_wants(&conf, cc), cert_changed(&conf, cc, &w, &h))
+	h.made_for = w;
+	assert_int_equal(CHANGED(), CHANGE_NONE);
+	h.version = 0;
+	assert_int_equal(CHANGED(), CHANGE_NEW);
+	h.version = 1;
+	cc->idents = other;
+	cc->n_idents = 1;
+	assert_int_equal(CHANGED(), CHANGE_NAMES);
+	cc->idents = idents;
+	cc->n_idents = 2;
+	cc->key = CONF_RSA2048;
+	assert_int_equal(CHANGED(), CHANGE_KEY);
+	cc->key = CONF_EC256;
+	cc->profile = "shortlived";
+	assert_int_equal(CHANGED(), CHANGE_PROFILE);
+	h.made_for = w;
+	assert_int_equal(CHANGED(), CHANGE_NONE);
+	cc->profile = "classic";
+	assert_int_equal(CHANGED(), CHANGE_PROFILE);
+	cc->profile = NULL;
+	assert_int_equal(CHANGED(), CHANGE_PROFILE);
+	h.made_for = w;
+#undef CHANGED
 }
 
 static void
-wants_differ(void **state)
+another_ca(void **state)
 {
-	uint64_t was = cert_wants(&conf, &confs[0]);
+	struct issued h = { .version = 1, .ca = "one" };
+	struct conf_cert *cc = &confs[0];
+	struct wants w = cert_wants(&conf, cc);
 
 	(void)state;
-	assert_true(was == cert_wants(&conf, &confs[0]));
-	confs[0].cas = second;
-	assert_true(was != cert_wants(&conf, &confs[0]));
-	confs[0].cas = first;
-	confs[0].key = CONF_RSA2048;
-	assert_true(was != cert_wants(&conf, &confs[0]));
-	confs[0].key = CONF_EC256;
-	confs[0].idents = other;
-	confs[0].n_idents = 1;
-	assert_true(was != cert_wants(&conf, &confs[0]));
+#define CHANGED() (w = cert_wants(&conf, cc), cert_changed(&conf, cc, &w, &h))
+	h.made_for = w;
+	/* one more behind the first changes nothing */
+	cc->cas = both;
+	cc->n_cas = 2;
+	assert_int_equal(CHANGED(), CHANGE_NONE);
+	/* one that the second issued, with the same first: failover is fine */
+	h.ca = "two";
+	assert_int_equal(CHANGED(), CHANGE_NONE);
+	/* but not when it is not listed any more */
+	cc->n_cas = 1;
+	assert_int_equal(CHANGED(), CHANGE_CA);
+	h.ca = NULL;
+	assert_int_equal(CHANGED(), CHANGE_CA);
+	h.ca = "one";
+	/* another first one, whether or not the issuer is still listed */
+	cc->cas = turned;
+	cc->n_cas = 2;
+	assert_int_equal(CHANGED(), CHANGE_CA);
+	cc->cas = second;
+	cc->n_cas = 1;
+	assert_int_equal(CHANGED(), CHANGE_CA);
+#undef CHANGED
+}
+
+static void
+changes_have_names(void **state)
+{
+	int i, j;
+
+	(void)state;
+	for (i = 0; i < CHANGE__COUNT; i++)
+		for (j = 0; j < i; j++)
+			assert_string_not_equal(change_name((enum change)i),
+			    change_name((enum change)j));
+}
+
+/* An order as it is on disk. */
+static void
+write_order(struct buf *text)
+{
+	c->order_url = strdup("https://ca/order/1");
+	c->order_key = strdup(KEY2);
+	c->tokens = strdup("t1 t2");
+	c->order_ca = 0;
+	c->spent = 5;
+	assert_int_equal(cert_encode_order(&conf, c, text, &e), 0);
+	cert_forget_order(c);
+	c->spent = 0;
+}
+
+static void
+read_order(const struct buf *text)
+{
+	cert_forget_order(c);
+	free(c->stale_key);
+	c->stale_key = NULL;
+	c->wants = cert_wants(&conf, &confs[0]);
+	assert_int_equal(
+	    cert_decode_order(&conf, c, text->data, text->len, &e), 0);
 }
 
 static void
@@ -255,30 +489,138 @@ order_there_and_back(void **state)
 
 	(void)state;
 	c->begun = T0;
-	assert_int_equal(cert_encode_order(c, &begun, &e), 0);
-	c->order_url = strdup("https://ca/order/1");
-	c->order_key = strdup(KEY2);
-	c->tokens = strdup("t1 t2");
-	assert_int_equal(cert_encode_order(c, &text, &e), 0);
-	cert_forget_order(c);
+	c->order_ca = 0;
+	assert_int_equal(cert_encode_order(&conf, c, &begun, &e), 0);
+	write_order(&text);
 	assert_null(c->order_url);
+	assert_int_equal(c->order_ca, CONF_NONE);
 	assert_int_equal(c->begun, 0);
-	assert_int_equal(cert_decode_order(c, text.data, text.len, &e), 0);
+	read_order(&text);
 	assert_string_equal(c->order_url, "https://ca/order/1");
 	assert_string_equal(c->order_key, KEY2);
 	assert_string_equal(c->tokens, "t1 t2");
+	assert_int_equal(c->order_ca, 0);
+	assert_int_equal(c->spent, 5);
+	assert_false(c->rehearsal);
+	assert_null(c->stale_key);
 	assert_int_equal(c->begun, 0);
-	cert_forget_order(c);
-	assert_int_equal(cert_decode_order(c, begun.data, begun.len, &e), 0);
+	read_order(&begun);
 	assert_null(c->order_url);
 	assert_int_equal(c->begun, T0);
-	/* of no use for another key type */
-	cert_forget_order(c);
-	c->wants++;
-	assert_int_equal(cert_decode_order(c, text.data, text.len, &e), 0);
+}
+
+/* Of no use for another key type, other names, another profile or without its
+ * CA: its key is to be dropped, and is remembered for that. */
+static void
+order_of_another_configuration(void **state)
+{
+	AUTO(buf_done) struct buf text = BUF_INIT(STORE_VALUE_MAX);
+	struct conf_cert was = confs[0];
+	unsigned i;
+
+	(void)state;
+	write_order(&text);
+	for (i = 0; i < 4; i++) {
+		confs[0] = was;
+		if (i == 0)
+			confs[0].key = CONF_RSA2048;
+		else if (i == 1)
+			confs[0].n_idents = 1;
+		else if (i == 2)
+			confs[0].profile = "shortlived";
+		else
+			confs[0].cas = second;
+		read_order(&text);
+		assert_null(c->order_url);
+		assert_null(c->order_key);
+		assert_int_equal(c->order_ca, CONF_NONE);
+		assert_string_equal(c->stale_key, KEY2);
+	}
+	/* another first CA does not matter, while its own is listed */
+	confs[0] = was;
+	confs[0].cas = turned;
+	confs[0].n_cas = 2;
+	read_order(&text);
+	assert_string_equal(c->order_url, "https://ca/order/1");
+	assert_int_equal(c->order_ca, 0);
+	assert_null(c->stale_key);
+}
+
+/* One of the test CA's is good while that is the test CA of a listed one. */
+static void
+order_of_a_rehearsal(void **state)
+{
+	AUTO(buf_done) struct buf text = BUF_INIT(STORE_VALUE_MAX);
+
+	(void)state;
+	c->order_url = strdup("https://ca/order/1");
+	c->order_key = strdup(KEY2);
+	c->order_ca = 2;
+	c->rehearsal = true;
+	assert_int_equal(cert_encode_order(&conf, c, &text, &e), 0);
+	read_order(&text);
+	assert_int_equal(c->order_ca, 2);
+	assert_true(c->rehearsal);
+	confs[0].cas = second;
+	read_order(&text);
 	assert_null(c->order_url);
-	assert_int_equal(cert_decode_order(c, begun.data, begun.len, &e), 0);
-	assert_int_equal(c->begun, 0);
+	assert_false(c->rehearsal);
+	assert_string_equal(c->stale_key, KEY2);
+}
+
+/* Q5: what was noted in the future is not waited for. */
+static void
+mend_the_future(void **state)
+{
+	(void)state;
+	fill();
+	c->issue_trouble.at = T0 + 40 * 86400;
+	c->issue_trouble.next = T0 + 41 * 86400;
+	assert_int_equal(certs_mend_instants(&cs, T0), 1);
+	assert_int_equal(c->issue_trouble.next, T0);
+	assert_int_equal(c->issue_trouble.at, T0);
+	assert_int_equal(c->issue_trouble.failures, 3);
+	/* a wait that is only long stays: the CA said so */
+	c->issue_trouble.at = T0 - 5;
+	c->issue_trouble.next = T0 + 41 * 86400;
+	assert_int_equal(certs_mend_instants(&cs, T0), 0);
+	assert_int_equal(c->issue_trouble.next, T0 + 41 * 86400);
+	/* minutes are the clocks' difference */
+	c->deploy_trouble.at = T0 + 299;
+	assert_int_equal(certs_mend_instants(&cs, T0), 0);
+	c->deploy_trouble.at = T0 + 301;
+	assert_int_equal(certs_mend_instants(&cs, T0), 1);
+	assert_int_equal(c->deploy_trouble.next, T0);
+	/* windows are asked for daily at least */
+	assert_int_equal(c->window.next, T0 + 6 * 3600);
+	c->window.next = T0 + 2 * 86400;
+	(void)certs_mend_instants(&cs, T0);
+	assert_int_equal(c->window.next, T0);
+}
+
+/* What is not configured any more: as far as it can be understood. */
+static void
+orphans(void **state)
+{
+	AUTO(buf_done) struct buf text = BUF_INIT(STORE_VALUE_MAX);
+	struct orphan o = { .keys = NULL };
+
+	(void)state;
+	fill();
+	assert_int_equal(cert_encode(&conf, c, &text, &e), 0);
+	orphan_decode(&o, text.data, text.len);
+	assert_int_equal(o.have.version, 7);
+	assert_string_equal(o.have.ca, "one");
+	assert_int_equal(o.have.not_before, T0 - 100);
+	assert_int_equal(o.have.not_after, T0 + 90 * 86400);
+	assert_int_equal(o.have.by_fraction, T0 + 60 * 86400);
+	assert_true(o.have.made_for.names == c->wants.names);
+	assert_string_equal(o.keys, KEY1 " " KEY2 " " KEY1);
+	free(o.keys);
+	o = (struct orphan){ .keys = NULL };
+	orphan_decode(&o, "{\"name\": \"x\"", 12);
+	assert_int_equal(o.have.version, 0);
+	assert_null(o.keys);
 }
 
 static void
@@ -294,11 +636,11 @@ damage(void **state)
 		"{\"name\": \"a\", \"certificate\": {\"key\": \"" KEY1 "\", \"version\": 4294967296,"
 		" \"not_before\": \"2026-12-01T00:00:00Z\","
 		" \"not_after\": \"2026-12-02T00:00:00Z\","
-		" \"renew_at\": \"2026-12-01T12:00:00Z\"}}",
+		" \"by_fraction\": \"2026-12-01T12:00:00Z\"}}",
 		"{\"name\": \"a\", \"certificate\": {\"key\": \"" KEY1 "\", \"version\": 1,"
 		" \"not_before\": \"2026-12-02T00:00:00Z\","
 		" \"not_after\": \"2026-12-01T00:00:00Z\","
-		" \"renew_at\": \"2026-12-01T12:00:00Z\"}}",
+		" \"by_fraction\": \"2026-12-01T12:00:00Z\"}}",
 	};
 	static const char *const bad_orders[] = {
 		"", "{", "{}", "[]", "{\"url\": 7}", "{\"url\": \"http://ca/1\"}",
@@ -311,12 +653,12 @@ damage(void **state)
 	(void)state;
 	for (i = 0; i < NELEM(bad); i++) {
 		assert_int_equal(
-		    cert_decode(c, bad[i], strlen(bad[i]), &e), -1);
+		    cert_decode(&conf, c, bad[i], strlen(bad[i]), &e), -1);
 		free(c->have.key_id);
 		c->have.key_id = NULL;
 	}
 	for (i = 0; i < NELEM(bad_orders); i++)
-		assert_int_equal(cert_decode_order(c, bad_orders[i],
+		assert_int_equal(cert_decode_order(&conf, c, bad_orders[i],
 				     strlen(bad_orders[i]), &e),
 		    -1);
 }
@@ -337,10 +679,14 @@ strange_trouble(void **state)
 	for (i = 0; i < NELEM(t); i++) {
 		(void)snprintf(text, sizeof(text),
 		    "{\"name\": \"a\", "
-		    "\"wants\": \"%016llx\", \"trouble\": {\"failures\": %s, "
-		    "\"next\": \"soon\", \"type\": 5}}",
-		    (unsigned long long)c->wants, t[i].failures);
-		assert_int_equal(cert_decode(c, text, strlen(text), &e), 0);
+		    "\"wants\": {\"names\": \"%016llx\", \"ca\": %u}, "
+		    "\"trouble\": {\"failures\": %s, "
+		    "\"next\": \"soon\", \"type\": 5, \"row\": \"x\"}}",
+		    (unsigned long long)c->wants.names, c->wants.ca,
+		    t[i].failures);
+		assert_int_equal(
+		    cert_decode(&conf, c, text, strlen(text), &e), 0);
+		assert_null(c->issue_trouble.row);
 		assert_int_equal(c->issue_trouble.failures, t[i].want);
 		assert_int_equal(c->issue_trouble.next, 0);
 	}
@@ -478,9 +824,19 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(there_and_back),
 		T(empty_there_and_back),
+		T(window_there_and_back),
+		T(strange_window),
+		T(try_there_and_back),
+		T(try_at_a_ca_that_has_gone),
 		T(another_configuration),
-		T(wants_differ),
+		T(what_has_changed),
+		T(another_ca),
+		T(changes_have_names),
 		T(order_there_and_back),
+		T(order_of_another_configuration),
+		T(order_of_a_rehearsal),
+		T(mend_the_future),
+		T(orphans),
 		T(damage),
 		T(strange_trouble),
 		T(saves_together),
