@@ -221,16 +221,19 @@ wait_of(const struct policy_in *in, enum policy_wait kind)
 {
 	int64_t wait = schedule_backoff(
 	    in->failures, in->not_before, in->not_after, in->now);
+	int64_t hourly = wait < HOUR ? wait : rnd_jitter(HOUR, 20);
 
 	switch (kind) {
 	case WAIT_SAID: /* never earlier, and not all in the same second */
-		return in->err->retry_after_s + (int64_t)rnd_below(30);
+		/* "now", again and again, would have us ask without end */
+		wait = in->err->retry_after_s;
+		return (wait > hourly ? wait : hourly) + (int64_t)rnd_below(30);
 	case WAIT_DOUBLING:
 		return doubling(in->failures);
 	case WAIT_DAILY:
 		return rnd_jitter(DAY, 5);
 	case WAIT_HOURLY:
-		return wait < HOUR ? wait : rnd_jitter(HOUR, 20);
+		return hourly;
 	case WAIT_LADDER:
 	case WAIT_BREAKER:
 	case WAIT_PERSON:
@@ -261,9 +264,9 @@ policy_decide(const struct policy_in *in, struct decision *d)
 
 	d->row = row;
 	d->until = row->wait == WAIT_PERSON ? INT64_MAX : in->now + wait;
-	d->operator= (row->flags & POLICY_OPERATOR) != 0;
+	d->operator=(row->flags & POLICY_OPERATOR) != 0;
 	d->rehearse = (row->flags & POLICY_REHEARSE) != 0;
-	d->failover = (row->flags & POLICY_FAILOVER) != 0 ||
-		      ((row->flags & POLICY_FAILOVER_LONG) != 0 &&
-			  is_long(in, wait));
+	d->failover =
+	    (row->flags & POLICY_FAILOVER) != 0 ||
+	    ((row->flags & POLICY_FAILOVER_LONG) != 0 && is_long(in, wait));
 }

@@ -12,12 +12,12 @@
 
 #include "lib/base/err.h"
 
-enum policy_where { /* which part of an attempt; also bits of a mask */
-	WHERE_CA = 1,      /* directory, nonce, account */
-	WHERE_ORDER = 2,   /* newOrder, and what is looked at before it */
-	WHERE_NAME = 4,    /* authorizations and challenges */
-	WHERE_CERT = 8,    /* finalize, certificate, chain */
-	WHERE_HERE = 16,   /* keys, state, installing: this machine */
+enum policy_where {      /* which part of an attempt; also bits of a mask */
+	WHERE_CA = 1,    /* directory, nonce, account */
+	WHERE_ORDER = 2, /* newOrder, and what is looked at before it */
+	WHERE_NAME = 4,  /* authorizations and challenges */
+	WHERE_CERT = 8,  /* finalize, certificate, chain */
+	WHERE_HERE = 16, /* keys, state, installing: this machine */
 };
 
 enum policy_scope { /* what is not tried until then */
@@ -29,7 +29,7 @@ enum policy_scope { /* what is not tried until then */
 
 enum policy_wait {
 	WAIT_LADDER,   /* Q1: 1 min, 10 min, 100 min, then lifetime / 40 */
-	WAIT_SAID,     /* exactly as the CA said */
+	WAIT_SAID,     /* as the CA said; the ladder, or an hour, at least */
 	WAIT_DOUBLING, /* 1 h, doubling to a day */
 	WAIT_DAILY,
 	WAIT_HOURLY,  /* the ladder, but an hour at most: it is ours to mend */
@@ -38,10 +38,10 @@ enum policy_wait {
 };
 
 enum policy_flag {
-	POLICY_OPERATOR = 1, /* a person must act */
-	POLICY_FAILOVER = 2, /* another CA may succeed (protocol N2) */
+	POLICY_OPERATOR = 1,      /* a person must act */
+	POLICY_FAILOVER = 2,      /* another CA may succeed (protocol N2) */
 	POLICY_FAILOVER_LONG = 4, /* the same, when the wait is a long one */
-	POLICY_REHEARSE = 8, /* the next try goes to the test CA (M5) */
+	POLICY_REHEARSE = 8,      /* the next try goes to the test CA (M5) */
 };
 
 struct policy_row {

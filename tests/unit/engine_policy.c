@@ -252,7 +252,8 @@ limited(int64_t said)
 	return e;
 }
 
-/* A CA's word on a limit is taken exactly, any other within reason. */
+/* A CA's word on a limit is taken exactly, any other within reason; but none
+ * makes us ask faster and faster. */
 static void
 retry_after(void **state)
 {
@@ -276,7 +277,14 @@ retry_after(void **state)
 
 	(void)state;
 	policy_decide(&in, &d);
-	assert_in_range(d.until, T0, T0 + 30);
+	assert_in_range(d.until, T0 + 48, T0 + 102);
+	in.failures = 9;
+	policy_decide(&in, &d);
+	assert_in_range(d.until, T0 + 48 * MINUTE, T0 + 72 * MINUTE + 30);
+	e.retry_after_s = 2 * HOUR;
+	policy_decide(&in, &d);
+	assert_in_range(d.until, T0 + 2 * HOUR, T0 + 2 * HOUR + 30);
+	in.failures = 1;
 	e.retry_after_s = 400 * DAY;
 	policy_decide(&in, &d);
 	assert_in_range(d.until, T0 + 400 * DAY, T0 + 400 * DAY + 30);
