@@ -49,16 +49,18 @@ budget_limit_name(enum conf_limit l)
 
 /* One bucket */
 
-static int64_t
-period_ms(const struct conf_rate *r)
-{
-	return r->per_s * INT64_C(1000);
-}
-
+/* Rounded up: never more than the CA allows, and never nothing at all. */
 static int64_t
 refill_ms(const struct conf_rate *r)
 {
-	return period_ms(r) / r->n;
+	return (r->per_s * INT64_C(1000) + r->n - 1) / r->n;
+}
+
+/* From empty to full. */
+static int64_t
+depth_ms(const struct conf_rate *r)
+{
+	return r->n == 0 ? 0 : refill_ms(r) * r->n;
 }
 
 static int64_t
@@ -71,7 +73,7 @@ later(int64_t a, int64_t b)
 static int64_t
 bucket_when(const struct conf_rate *r, int64_t full_ms, int64_t now_ms)
 {
-	int64_t t = refill_ms(r), when = full_ms + t - period_ms(r), margin;
+	int64_t t = refill_ms(r), when = full_ms + t - depth_ms(r), margin;
 
 	if (when <= now_ms)
 		return 0;
@@ -92,9 +94,9 @@ bucket_left(const struct conf_rate *r, int64_t full_ms, int64_t now_ms)
 {
 	int64_t used = later(full_ms, now_ms) - now_ms;
 
-	return used >= period_ms(r)
+	return used >= depth_ms(r)
 		   ? 0
-		   : (uint32_t)((period_ms(r) - used) / refill_ms(r));
+		   : (uint32_t)((depth_ms(r) - used) / refill_ms(r));
 }
 
 /* Those of a kind, by key */
@@ -560,9 +562,9 @@ decode_one(void *arg, const char *key, const struct json *v)
 	if (en == NULL)
 		return;
 	if (d->limit != LIMIT_FAILURES) {
-		en->full_ms = believe(d, v, period_ms(r));
+		en->full_ms = believe(d, v, depth_ms(r));
 	} else {
-		en->full_ms = believe(d, json_at(v, 0), period_ms(r));
+		en->full_ms = believe(d, json_at(v, 0), depth_ms(r));
 		for (i = 0; i < BUDGET_FAILED_HOUR && i + 1 < json_len(v); i++)
 			en->at_ms[i] = believe(d, json_at(v, i + 1), 0);
 	}
@@ -583,7 +585,7 @@ budget_decode(
 	if (root == NULL)
 		return -1;
 	orders = json_get_array(root, limit_names[LIMIT_NEW_ORDERS]);
-	b->orders_full_ms = believe(&d, json_at(orders, 0), period_ms(r));
+	b->orders_full_ms = believe(&d, json_at(orders, 0), depth_ms(r));
 	for (l = LIMIT_PER_DOMAIN; l < LIMIT__COUNT; l++) {
 		d.limit = (enum conf_limit)l;
 		if (limits(b, d.limit) || d.limit == LIMIT_FAILURES)

@@ -1,0 +1,641 @@
+/* SPDX-License-Identifier: ISC */
+/* The CA's limits as buckets, against a CA that counts them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon/engine/budget.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/rnd.h"
+
+#define MINUTE INT64_C(60)
+#define HOUR   (60 * MINUTE)
+#define DAY    (24 * HOUR)
+#define T0     INT64_C(1796083200)
+#define ALL    (BUDGET_SPENT_ORDER | BUDGET_SPENT_DOMAIN | BUDGET_SPENT_NAMES)
+
+/* clang-format off */
+static const struct conf_ca letsencrypt = { .name = "le", .limits = {
+	[LIMIT_NEW_ORDERS] = { 300, 3 * HOUR },
+	[LIMIT_PER_DOMAIN] = { 50, 7 * DAY },
+	[LIMIT_PER_NAMES] = { 5, 7 * DAY },
+	[LIMIT_FAILURES] = { 5, HOUR } }, .renewals_exempt = true };
+/* clang-format on */
+static const struct conf_ca unlimited = { .name = "none" };
+static struct psl *psl;
+static struct budget *b;
+static struct err e;
+
+static int
+setup(void **state)
+{
+	(void)state;
+	rnd_seed(1);
+	psl = psl_new(&e);
+	assert_non_null(psl);
+	b = budget_new(&letsencrypt, psl, &e);
+	assert_non_null(b);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	budget_free(b);
+	psl_close(psl);
+	return 0;
+}
+
+static void
+other_ca(const struct conf_ca *ca)
+{
+	budget_free(b);
+	b = budget_new(ca, psl, &e);
+	assert_non_null(b);
+}
+
+#define ORDER(...)                                                         \
+	(struct budget_order)                                              \
+	{                                                                  \
+		.idents = (const char *const[]){ __VA_ARGS__ },            \
+		.n_idents = sizeof((const char *const[]){ __VA_ARGS__ }) / \
+			    sizeof(char *)                                 \
+	}
+
+static unsigned
+spend(const struct budget_order *o, int64_t now)
+{
+	return budget_spend(b, o, now);
+}
+
+static void
+spend_n(const struct budget_order *o, unsigned n, int64_t now)
+{
+	while (n-- > 0)
+		(void)spend(o, now);
+}
+
+struct found {
+	enum conf_limit limit;
+	const char *of;
+	struct budget_line line;
+	unsigned n;
+};
+
+static void
+find_line(void *arg, const struct budget_line *line)
+{
+	struct found *f = arg;
+
+	assert_true(line->left <= line->capacity);
+	f->n++;
+	if (line->limit == f->limit && strcmp(line->of, f->of) == 0)
+		f->line = *line;
+}
+
+static struct budget_line
+line(enum conf_limit limit, const char *of, int64_t now)
+{
+	struct found f = { .limit = limit, .of = of };
+
+	budget_each(b, now, find_line, &f);
+	return f.line;
+}
+
+static unsigned
+lines(int64_t now)
+{
+	struct found f = { .of = "" };
+
+	budget_each(b, now, find_line, &f);
+	return f.n;
+}
+
+/* A CA: a bucket that refills evenly, in units of 1/n of a millisecond's. */
+struct ca {
+	struct conf_rate rate;
+	int64_t level, at_ms;
+};
+
+static void
+ca_begin(struct ca *ca, struct conf_rate rate, int64_t now_ms)
+{
+	ca->rate = rate;
+	ca->level = INT64_C(1000) * rate.per_s * rate.n;
+	ca->at_ms = now_ms;
+}
+
+static bool
+ca_takes(struct ca *ca, int64_t now_ms)
+{
+	int64_t one = INT64_C(1000) * ca->rate.per_s, most = one * ca->rate.n;
+
+	ca->level += (now_ms - ca->at_ms) * ca->rate.n;
+	ca->level = ca->level > most ? most : ca->level;
+	ca->at_ms = now_ms;
+	if (ca->level < one)
+		return false;
+	ca->level -= one;
+	return true;
+}
+
+static const struct conf_rate rates[] = { { 300, 3 * HOUR }, { 50, 7 * DAY },
+	{ 5, 7 * DAY }, { 1500, 3 * HOUR }, { 30000, 7 * DAY }, { 7, HOUR },
+	{ 3, 10 }, { 1, HOUR }, { 1, 1 }, { 25001, 7 * DAY }, { 999983, DAY } };
+
+/* Every order as early as it may be: none is refused, and next to none of what
+ * the CA would give is left. */
+static void
+as_the_ca_counts(void **state)
+{
+	const struct budget_order o = ORDER("a.example");
+	struct conf_ca conf = { .name = "x" };
+	struct budget_wait why;
+	struct ca ca;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NELEM(rates); i++) {
+		struct conf_rate r = rates[i];
+		int64_t now = T0, until, sent = 0, possible;
+
+		conf.limits[LIMIT_NEW_ORDERS] = r;
+		other_ca(&conf);
+		ca_begin(&ca, r, now * 1000);
+		while (sent < r.n + 20) {
+			until = budget_when(b, &o, now, &why);
+			if (until != 0) {
+				assert_int_equal(why.limit, LIMIT_NEW_ORDERS);
+				assert_string_equal(why.of, "");
+				assert_true(until > now);
+				/* all of the burst goes at once */
+				assert_true(sent >= r.n);
+				now = until;
+				continue;
+			}
+			assert_int_equal(spend(&o, now), BUDGET_SPENT_ORDER);
+			if (!ca_takes(&ca, now * 1000 + 700))
+				fail_msg("%u/%u: the CA refused number %lld",
+				    r.n, r.per_s, (long long)sent);
+			sent++;
+		}
+		possible = r.n + (now - T0) * r.n / r.per_s;
+		/* seconds are our grain, and some are left to the CA's delay */
+		if (r.per_s / r.n >= 30)
+			assert_true(sent >= possible * 9 / 10 - 5);
+	}
+}
+
+/* The same with pauses by chance. */
+static void
+as_the_ca_counts_with_pauses(void **state)
+{
+	const struct budget_order o = ORDER("a.example");
+	struct conf_ca conf = { .name = "x" };
+	struct ca ca;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NELEM(rates); i++) {
+		struct conf_rate r = rates[i];
+		int64_t now = T0, until;
+		unsigned k, every = r.per_s / r.n + 1;
+
+		conf.limits[LIMIT_NEW_ORDERS] = r;
+		other_ca(&conf);
+		ca_begin(&ca, r, now * 1000);
+		for (k = 0; k < 5000; k++) {
+			if (rnd_below(100) == 0)
+				now += (int64_t)rnd_below(r.per_s + 1);
+			else if (rnd_below(3) == 0)
+				now += (int64_t)rnd_below(every);
+			until = budget_when(b, &o, now, NULL);
+			now = until != 0 ? until : now;
+			(void)spend(&o, now);
+			assert_true(ca_takes(&ca, now * 1000 + 700));
+		}
+	}
+}
+
+/* More a second than there are milliseconds. */
+static void
+absurd_rate(void **state)
+{
+	const struct conf_ca conf = { .name = "x",
+		.limits = { [LIMIT_NEW_ORDERS] = { 1000000, 1 },
+		    [LIMIT_PER_DOMAIN] = { 1000000, 1 },
+		    [LIMIT_PER_NAMES] = { 600, 1 },
+		    [LIMIT_FAILURES] = { 1000000, 1 } } };
+	const struct budget_order o = ORDER("a.example");
+
+	(void)state;
+	other_ca(&conf);
+	assert_int_equal(budget_when(b, &o, T0, NULL), 0);
+	spend_n(&o, 3, T0);
+	budget_failed(b, "a.example", T0);
+	assert_int_equal(line(LIMIT_NEW_ORDERS, "", T0).left, 999997);
+	assert_int_equal(line(LIMIT_PER_NAMES, "a.example", T0).left, 597);
+	assert_int_equal(line(LIMIT_FAILURES, "a.example", T0).left, 2);
+}
+
+static void
+no_limits(void **state)
+{
+	const struct budget_order o = ORDER("a.example");
+
+	(void)state;
+	other_ca(&unlimited);
+	assert_int_equal(spend(&o, T0), 0);
+	spend_n(&o, 10000, T0);
+	assert_int_equal(budget_when(b, &o, T0, NULL), 0);
+	budget_refund(b, &o, ALL, T0);
+	assert_int_equal(lines(T0), 0);
+}
+
+/* Which names count for which domain. */
+static void
+registered_domains(void **state)
+{
+	const struct budget_order www = ORDER("www.shop.co.uk");
+	const struct budget_order star = ORDER("*.mail.shop.co.uk");
+	const struct budget_order other = ORDER("other.co.uk");
+	const struct budget_order four = ORDER("192.0.2.1");
+	const struct budget_order neighbour = ORDER("192.0.2.2");
+	const struct budget_order six = ORDER("2001:db8:1:2:3::4");
+	const struct budget_order six2 = ORDER("2001:db8:1:2::5");
+	const struct budget_order six3 = ORDER("2001:db8:1:3::5");
+	struct budget_wait why;
+
+	(void)state;
+	spend_n(&www, 4, T0);
+	assert_int_equal(line(LIMIT_PER_DOMAIN, "shop.co.uk", T0).left, 46);
+	(void)spend(&star, T0);
+	assert_int_equal(line(LIMIT_PER_DOMAIN, "shop.co.uk", T0).left, 45);
+	(void)spend(&other, T0);
+	assert_int_equal(line(LIMIT_PER_DOMAIN, "other.co.uk", T0).left, 49);
+	assert_int_equal(line(LIMIT_PER_DOMAIN, "shop.co.uk", T0).left, 45);
+	(void)spend(&four, T0);
+	assert_int_equal(line(LIMIT_PER_DOMAIN, "192.0.2.1", T0).left, 49);
+	assert_int_equal(budget_when(b, &neighbour, T0, NULL), 0);
+	(void)spend(&six, T0);
+	(void)spend(&six2, T0);
+	(void)spend(&six3, T0);
+	assert_int_equal(
+	    line(LIMIT_PER_DOMAIN, "2001:db8:1:2::/64", T0).left, 48);
+	assert_int_equal(
+	    line(LIMIT_PER_DOMAIN, "2001:db8:1:3::/64", T0).left, 49);
+	/* empty: that domain waits, and no other */
+	spend_n(&star, 45, T0);
+	assert_in_range(budget_when(b, &www, T0, &why), T0 + 7 * DAY / 50,
+	    T0 + 7 * DAY / 50 + 2 * MINUTE);
+	assert_int_equal(why.limit, LIMIT_PER_DOMAIN);
+	assert_string_equal(why.of, "shop.co.uk");
+	assert_int_equal(budget_when(b, &other, T0, &why), 0);
+}
+
+/* One certificate counts once for each domain in it, however many names. */
+static void
+many_names(void **state)
+{
+	const struct budget_order o = ORDER("a.example.org", "b.example.org",
+	    "example.net", "example.org", "www.example.net");
+	const struct budget_order fewer = ORDER(
+	    "a.example.org", "b.example.org", "example.net", "example.org");
+
+	(void)state;
+	assert_int_equal(spend(&o, T0), ALL);
+	assert_int_equal(line(LIMIT_NEW_ORDERS, "", T0).left, 299);
+	assert_int_equal(line(LIMIT_PER_DOMAIN, "example.org", T0).left, 49);
+	assert_int_equal(line(LIMIT_PER_DOMAIN, "example.net", T0).left, 49);
+	assert_int_equal(lines(T0), 4);
+	/* five of just these names, but others are others */
+	spend_n(&o, 4, T0);
+	assert_true(budget_when(b, &o, T0, NULL) > T0 + 33 * HOUR);
+	assert_int_equal(budget_when(b, &fewer, T0, NULL), 0);
+	(void)spend(&fewer, T0);
+	assert_int_equal(lines(T0), 5);
+	/* all of it is back in time */
+	assert_int_equal(line(LIMIT_PER_NAMES, "", T0 + 7 * DAY).left, 0);
+	assert_int_equal(lines(T0 + 7 * DAY + 1), 1);
+	assert_int_equal(line(LIMIT_NEW_ORDERS, "", T0 + 7 * DAY).left, 300);
+	assert_int_equal(line(LIMIT_NEW_ORDERS, "", T0 + 7 * DAY).full_at, 0);
+}
+
+/* The limit that makes it wait longest is the one that is named. */
+static void
+the_longest_wait(void **state)
+{
+	const struct budget_order o = ORDER("a.example");
+	struct budget_wait why;
+	int64_t at;
+
+	(void)state;
+	spend_n(&o, 300, T0);
+	at = budget_when(b, &o, T0, &why);
+	assert_int_equal(why.limit, LIMIT_PER_NAMES);
+	assert_string_equal(why.of, "a.example");
+	assert_int_equal(budget_when(b, &o, T0, NULL), at);
+}
+
+/* J15: renewals of the same names escape two limits, in their window all. */
+static void
+exemptions(void **state)
+{
+	struct budget_order o = ORDER("a.example");
+	struct conf_ca strict = letsencrypt;
+
+	(void)state;
+	assert_int_equal(spend(&o, T0), ALL);
+	o.again = true;
+	assert_int_equal(spend(&o, T0), BUDGET_SPENT_NAMES);
+	o.in_window = true;
+	assert_int_equal(spend(&o, T0), 0);
+	/* other names, and yet in the window of what is replaced */
+	o.again = false;
+	assert_int_equal(spend(&o, T0), 0);
+	assert_int_equal(line(LIMIT_NEW_ORDERS, "", T0).left, 299);
+	assert_int_equal(line(LIMIT_PER_NAMES, "a.example", T0).left, 3);
+	o.in_window = false;
+	spend_n(&o, 299, T0);
+	assert_true(budget_when(b, &o, T0, NULL) > T0);
+	o.in_window = true;
+	assert_int_equal(budget_when(b, &o, T0, NULL), 0);
+	/* at a CA that exempts nobody */
+	strict.renewals_exempt = false;
+	other_ca(&strict);
+	o.again = o.in_window = true;
+	assert_int_equal(spend(&o, T0), ALL);
+}
+
+static void
+refunds(void **state)
+{
+	const struct budget_order o = ORDER("a.example", "b.example");
+
+	(void)state;
+	assert_int_equal(spend(&o, T0), ALL);
+	(void)spend(&o, T0);
+	budget_refund(b, &o, ALL, T0);
+	assert_int_equal(line(LIMIT_NEW_ORDERS, "", T0).left, 299);
+	assert_int_equal(line(LIMIT_PER_DOMAIN, "a.example", T0).left, 49);
+	/* the order was made, and is over */
+	budget_refund(b, &o, ALL & ~BUDGET_SPENT_ORDER, T0);
+	assert_int_equal(line(LIMIT_NEW_ORDERS, "", T0).left, 299);
+	assert_int_equal(lines(T0), 1);
+	/* what is not there is not given back */
+	budget_refund(b, &o, ALL, T0 + DAY);
+	assert_int_equal(lines(T0 + DAY), 1);
+	assert_int_equal(line(LIMIT_NEW_ORDERS, "", T0 + DAY).left, 300);
+}
+
+/* M4: three failed validations of a name an hour are enough, whatever the CA
+ * says; when it allows fewer, fewer. */
+static void
+own_guard(void **state)
+{
+	static const char *const names[] = { "b.example", "a.example" };
+	struct conf_ca conf = unlimited;
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		other_ca(i == 0 ? &letsencrypt : &unlimited);
+		budget_failed(b, "a.example", T0);
+		budget_failed(b, "a.example", T0 + 10 * MINUTE);
+		assert_int_equal(
+		    budget_failed_when(b, names, 2, T0 + 10 * MINUTE), 0);
+		budget_failed(b, "a.example", T0 + 20 * MINUTE);
+		assert_int_equal(
+		    budget_failed_when(b, names, 2, T0 + 20 * MINUTE),
+		    T0 + HOUR);
+		assert_int_equal(
+		    budget_failed_when(b, names, 1, T0 + 20 * MINUTE), 0);
+		assert_int_equal(budget_failed_when(b, names, 2, T0 + HOUR), 0);
+		/* rolling: the fourth moves it on */
+		budget_failed(b, "a.example", T0 + HOUR);
+		assert_int_equal(budget_failed_when(b, names, 2, T0 + HOUR),
+		    T0 + HOUR + 10 * MINUTE);
+	}
+	conf.limits[LIMIT_FAILURES] = (struct conf_rate){ 1, 2 * HOUR };
+	other_ca(&conf);
+	budget_failed(b, "a.example", T0);
+	assert_in_range(budget_failed_when(b, names, 2, T0), T0 + 2 * HOUR,
+	    T0 + 2 * HOUR + 2 * MINUTE);
+}
+
+/* Never more than three in any hour, tried as early as may be for two days. */
+static void
+own_guard_for_long(void **state)
+{
+	static const char *const names[] = { "a.example" };
+	int64_t at[200], now = T0, until;
+	unsigned n = 0;
+
+	(void)state;
+	while (n < NELEM(at)) {
+		until = budget_failed_when(b, names, 1, now);
+		now = until != 0 ? until : now + (int64_t)rnd_below(60);
+		if (until != 0)
+			continue;
+		budget_failed(b, "a.example", now);
+		at[n++] = now;
+		if (n > 3)
+			assert_true(now - at[n - 4] >= HOUR);
+	}
+}
+
+static void
+encode(struct buf *text, int64_t now)
+{
+	buf_reset(text);
+	assert_int_equal(budget_encode(b, now, text, &e), 0);
+}
+
+static void
+decode(const char *text, int64_t now, int want)
+{
+	other_ca(&letsencrypt);
+	assert_int_equal(budget_decode(b, text, strlen(text), now, &e), want);
+}
+
+static void
+fill(void)
+{
+	const struct budget_order one = ORDER("a.example");
+	const struct budget_order two = ORDER("a.example", "www.b.example");
+
+	spend_n(&one, 3, T0);
+	(void)spend(&two, T0);
+	budget_failed(b, "a.example", T0 - 1800);
+	budget_failed(b, "a.example", T0);
+}
+
+static void
+there_and_back(void **state)
+{
+	AUTO(buf_done) struct buf text = BUF_INIT(1 << 20);
+	AUTO(buf_done) struct buf again = BUF_INIT(1 << 20);
+	static const char *const names[] = { "a.example" };
+	struct budget_line l;
+
+	(void)state;
+	encode(&text, T0);
+	assert_string_equal(buf_str(&text), "{}");
+	fill();
+	encode(&text, T0);
+	decode(buf_str(&text), T0 + 5, 0);
+	assert_int_equal(line(LIMIT_NEW_ORDERS, "", T0 + 5).left, 296);
+	l = line(LIMIT_PER_DOMAIN, "a.example", T0 + 5);
+	assert_int_equal(l.left, 46);
+	assert_int_equal(l.capacity, 50);
+	assert_int_equal(l.per_s, 7 * DAY);
+	assert_int_equal(l.full_at, T0 + 4 * 7 * DAY / 50);
+	assert_int_equal(line(LIMIT_PER_NAMES, "a.example", T0 + 5).left, 2);
+	assert_int_equal(line(LIMIT_FAILURES, "a.example", T0 + 5).left, 1);
+	budget_failed(b, "a.example", T0 + 6);
+	assert_int_equal(budget_failed_when(b, names, 1, T0 + 6), T0 + 1800);
+	/* the same once more, and nothing of what is full by then */
+	encode(&text, T0 + 6);
+	decode(buf_str(&text), T0 + 6, 0);
+	encode(&again, T0 + 6);
+	decode(buf_str(&again), T0 + 6, 0);
+	assert_int_equal(lines(T0 + 6), 6);
+	decode(buf_str(&again), T0 + 8 * DAY, 0);
+	encode(&text, T0 + 8 * DAY);
+	assert_string_equal(buf_str(&text), "{}");
+}
+
+/* What is not understood counts as full; only what is no JSON is damage. */
+static void
+bad_json(void **state)
+{
+	static const char *const damaged[] = { "", "{", "x", "{} {}" };
+	static const char *const odd[] = { "[]", "7", "{\"new-orders\": 5}",
+		"{\"new-orders\": [\"x\"]}", "{\"new-orders\": [-5]}",
+		"{\"new-orders\": [9223372036854775807]}",
+		"{\"per-domain\": []}", "{\"per-domain\": {\"a\": \"x\"}}",
+		"{\"per-domain\": {\"a\": -1, \"b\": 1.5}}",
+		"{\"failures\": {\"a\": 7, \"b\": [], \"c\": [\"x\", {}]}}",
+		"{\"per-names\": null, \"what\": {\"a\": 1}}" };
+	char text[BUDGET_KEY_MAX + 64];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NELEM(damaged); i++)
+		decode(damaged[i], T0, -1);
+	for (i = 0; i < NELEM(odd); i++) {
+		decode(odd[i], T0, 0);
+		assert_int_equal(lines(T0), 1);
+		assert_int_equal(line(LIMIT_NEW_ORDERS, "", T0).left, 300);
+	}
+	(void)snprintf(text, sizeof(text), "{\"per-names\": {\"%0*d\": %lld}}",
+	    BUDGET_KEY_MAX, 0, (long long)T0 + 5);
+	decode(text, T0, 0);
+	assert_int_equal(lines(T0), 1);
+}
+
+/* The instants of a plan are those at which orders could go one by one. */
+static void
+book_as_spent(void **state)
+{
+	AUTO(budget_free) struct budget *one = NULL, *two = NULL;
+	struct budget_wait why;
+	int64_t at, was = T0, now = T0;
+	char name[64];
+	unsigned i;
+
+	(void)state;
+	one = budget_clone(b, &letsencrypt, &e);
+	two = budget_clone(b, &letsencrypt, &e);
+	assert_non_null(one);
+	assert_non_null(two);
+	for (i = 0; i < 60; i++) {
+		struct budget_order o = ORDER(name);
+
+		(void)snprintf(name, sizeof(name), "h%u.example.co.uk", i);
+		at = budget_book(one, &o, false, T0, &why);
+		assert_true(at >= was);
+		was = at;
+		while (budget_when(two, &o, now, NULL) != 0)
+			now = budget_when(two, &o, now, NULL);
+		(void)budget_spend(two, &o, now);
+		assert_int_equal(at, now);
+		assert_true(at == T0 || why.limit == LIMIT_PER_DOMAIN);
+	}
+	assert_true(was > T0 + 10 * (7 * DAY / 50) - 1);
+	/* the original has not changed, nor has the account's limit */
+	assert_int_equal(lines(T0), 1);
+	budget_free(b);
+	b = take_ptr(one);
+	assert_int_equal(line(LIMIT_NEW_ORDERS, "", T0).left, 300);
+}
+
+static void
+book_the_account(void **state)
+{
+	struct budget_order o = ORDER("a.example");
+	int64_t at = T0;
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < 600; i++)
+		at = budget_book(b, &o, true, at, NULL);
+	assert_in_range(at, T0 + 300 * 36, T0 + 300 * 36 + 120);
+	assert_int_equal(lines(at), 1); /* of no domain, of no names */
+	/* what is exempt goes at once and takes nothing */
+	o.again = true;
+	assert_int_equal(budget_book(b, &o, true, T0, NULL), T0);
+}
+
+/* The same past under the limits of another configuration. */
+static void
+other_limits(void **state)
+{
+	AUTO(budget_free) struct budget *copy = NULL;
+	struct conf_ca tight = letsencrypt;
+	const struct budget_order o = ORDER("a.example");
+
+	(void)state;
+	tight.limits[LIMIT_PER_DOMAIN] = (struct conf_rate){ 2, 7 * DAY };
+	spend_n(&o, 2, T0);
+	copy = budget_clone(b, &tight, &e);
+	assert_non_null(copy);
+	assert_int_equal(budget_when(b, &o, T0, NULL), 0);
+	budget_free(copy);
+	copy = budget_clone(b, &unlimited, &e);
+	assert_int_equal(budget_when(copy, &o, T0, NULL), 0);
+	assert_int_equal(budget_book(copy, &o, false, T0, NULL), T0);
+}
+
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(as_the_ca_counts),
+		T(as_the_ca_counts_with_pauses),
+		T(absurd_rate),
+		T(no_limits),
+		T(registered_domains),
+		T(many_names),
+		T(the_longest_wait),
+		T(exemptions),
+		T(refunds),
+		T(own_guard),
+		T(own_guard_for_long),
+		T(there_and_back),
+		T(bad_json),
+		T(book_as_spent),
+		T(book_the_account),
+		T(other_limits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
