@@ -536,23 +536,20 @@ struct decoding {
 	int64_t now_ms;
 };
 
-/* An instant that cannot be is of a clock that was wrong. */
 static int64_t
-believe(const struct decoding *d, const struct json *v, int64_t most_ms)
+instant(const struct json *v)
 {
 	int64_t n;
 
-	if (json_number(v, &n) == -1 || n <= 0 || n > INT64_MAX / 2000)
-		return 0;
-	n *= 1000;
-	return n > d->now_ms + most_ms ? d->now_ms + most_ms : n;
+	return json_number(v, &n) == -1 || n <= 0 || n > INT64_MAX / 2000
+		   ? 0
+		   : n * 1000;
 }
 
 static void
 decode_one(void *arg, const char *key, const struct json *v)
 {
 	const struct decoding *d = arg;
-	const struct conf_rate *r = &d->budget->ca->limits[d->limit];
 	struct entry *en;
 	size_t i;
 
@@ -562,11 +559,11 @@ decode_one(void *arg, const char *key, const struct json *v)
 	if (en == NULL)
 		return;
 	if (d->limit != LIMIT_FAILURES) {
-		en->full_ms = believe(d, v, depth_ms(r));
+		en->full_ms = instant(v);
 	} else {
-		en->full_ms = believe(d, json_at(v, 0), depth_ms(r));
+		en->full_ms = instant(json_at(v, 0));
 		for (i = 0; i < BUDGET_FAILED_HOUR && i + 1 < json_len(v); i++)
-			en->at_ms[i] = believe(d, json_at(v, i + 1), 0);
+			en->at_ms[i] = instant(json_at(v, i + 1));
 	}
 	if (is_full(en, d->now_ms))
 		entry_drop(d->budget, en);
@@ -578,14 +575,13 @@ budget_decode(
 {
 	AUTO(json_free) struct json *root = json_parse(text, len, e);
 	struct decoding d = { .budget = b, .now_ms = now * 1000 };
-	const struct conf_rate *r = &b->ca->limits[LIMIT_NEW_ORDERS];
 	const struct json *orders;
 	int l;
 
 	if (root == NULL)
 		return -1;
 	orders = json_get_array(root, limit_names[LIMIT_NEW_ORDERS]);
-	b->orders_full_ms = believe(&d, json_at(orders, 0), depth_ms(r));
+	b->orders_full_ms = instant(json_at(orders, 0));
 	for (l = LIMIT_PER_DOMAIN; l < LIMIT__COUNT; l++) {
 		d.limit = (enum conf_limit)l;
 		if (limits(b, d.limit) || d.limit == LIMIT_FAILURES)
@@ -593,6 +589,31 @@ budget_decode(
 			    decode_one, &d);
 	}
 	return 0;
+}
+
+static int64_t
+sooner(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+void
+budget_mend(struct budget *b, int64_t now)
+{
+	const struct conf_rate *limit = b->ca->limits;
+	int64_t now_ms = now * 1000;
+	struct entry *en;
+	size_t i, k;
+
+	b->orders_full_ms = sooner(
+	    b->orders_full_ms, now_ms + depth_ms(&limit[LIMIT_NEW_ORDERS]));
+	for (i = 0; i < SHELVES; i++)
+		LIST_FOREACH (en, &b->shelves[i], link) {
+			en->full_ms = sooner(
+			    en->full_ms, now_ms + depth_ms(&limit[en->limit]));
+			for (k = 0; k < BUDGET_FAILED_HOUR; k++)
+				en->at_ms[k] = sooner(en->at_ms[k], now_ms);
+		}
 }
 
 /* For people */

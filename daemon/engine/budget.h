@@ -80,6 +80,9 @@ int budget_encode(
     const struct budget *, int64_t now, struct buf *out, struct err *);
 int budget_decode(
     struct budget *, const char *, size_t, int64_t now, struct err *);
+/* What cannot be yet was noted by a clock that was ahead.  Only by a clock
+ * that is right: at boot it may be decades back. */
+void budget_mend(struct budget *, int64_t now);
 
 struct budget_line { /* for people */
 	enum conf_limit limit;

@@ -19,6 +19,17 @@ engine_now(const struct engine *en)
 	return clock_now() + en->ahead_s;
 }
 
+unsigned
+clock_mend(struct engine *en)
+{
+	int64_t now = engine_now(en);
+	uint32_t i;
+
+	for (i = 0; i < en->conf->n_cas; i++)
+		budget_mend(session_budget(en->cas[i].session), now);
+	return certs_mend_instants(&en->certs, now);
+}
+
 /* What the CAs say: the first that disagrees with us, else that one agrees. */
 static bool
 ask_cas(struct engine *en)
@@ -93,7 +104,7 @@ clock_look(struct engine *en)
 	unsigned n;
 
 	if (known && en->certs.newest_saved > clock_now()) {
-		n = certs_mend_instants(&en->certs, clock_now());
+		n = clock_mend(en);
 		log_warn("state was saved by a clock that was ahead",
 		    KN("waits_ended", n));
 		en->certs.newest_saved = clock_now();
@@ -135,7 +146,7 @@ on_jump(void *arg)
 	en->clock_bad = false;
 	clock_look(en);
 	if (!en->clock_bad)
-		(void)certs_mend_instants(&en->certs, clock_now());
+		(void)clock_mend(en);
 	renew_all(en);
 }
 

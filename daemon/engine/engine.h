@@ -143,6 +143,8 @@ void ari_drop(struct engine *, struct cert *);
 int clock_init(struct engine *, struct err *);
 void clock_done(struct engine *);
 void clock_look(struct engine *); /* is it right? */
+/* It is: what was noted in the future is not waited for (protocol Q5). */
+unsigned clock_mend(struct engine *);
 int64_t engine_now(const struct engine *); /* as the CAs have it */
 
 /* deploy.c: reload commands. */

@@ -780,7 +780,7 @@ renew_start(struct engine *en)
 
 	clock_look(en);
 	if (!en->clock_bad)
-		(void)certs_mend_instants(&en->certs, clock_now());
+		(void)clock_mend(en);
 	for (i = 0; i < en->certs.n; i++) {
 		struct cert *c = &en->certs.all[i];
 

@@ -540,6 +540,51 @@ bad_json(void **state)
 	assert_int_equal(lines(T0), 1);
 }
 
+/* A clock that is decades back at boot takes nothing away. */
+static void
+clock_in_the_past(void **state)
+{
+	AUTO(buf_done) struct buf text = BUF_INIT(1 << 20);
+
+	(void)state;
+	fill();
+	encode(&text, T0);
+	decode(buf_str(&text), 600, 0);
+	/* right again */
+	budget_mend(b, T0 + 5);
+	assert_int_equal(line(LIMIT_NEW_ORDERS, "", T0 + 5).left, 296);
+	assert_int_equal(line(LIMIT_PER_DOMAIN, "a.example", T0 + 5).left, 46);
+	assert_int_equal(line(LIMIT_FAILURES, "a.example", T0 + 5).left, 1);
+	/* and written with that clock as well */
+	encode(&text, 600);
+	decode(buf_str(&text), T0 + 5, 0);
+	assert_int_equal(line(LIMIT_PER_DOMAIN, "a.example", T0 + 5).left, 46);
+}
+
+/* What was noted by a clock years ahead is empty at most, not for years. */
+static void
+clock_in_the_future(void **state)
+{
+	AUTO(buf_done) struct buf text = BUF_INIT(1 << 20);
+	static const char *const names[] = { "a.example" };
+	const struct budget_order o = ORDER("a.example");
+	int64_t ahead = T0 + 3650 * DAY;
+
+	(void)state;
+	spend_n(&o, 5, ahead);
+	budget_failed(b, "a.example", ahead);
+	budget_failed(b, "a.example", ahead);
+	budget_failed(b, "a.example", ahead);
+	encode(&text, ahead);
+	decode(buf_str(&text), T0, 0);
+	assert_true(budget_when(b, &o, T0, NULL) > T0 + 3000 * DAY);
+	budget_mend(b, T0);
+	assert_in_range(budget_when(b, &o, T0, NULL), T0 + 1, T0 + 34 * HOUR);
+	assert_in_range(
+	    budget_failed_when(b, names, 1, T0), T0 + 1, T0 + HOUR + 120);
+	assert_int_equal(lines(T0 + 7 * DAY + 1), 1);
+}
+
 /* The instants of a plan are those at which orders could go one by one. */
 static void
 book_as_spent(void **state)
@@ -632,6 +677,8 @@ main(void)
 		T(own_guard_for_long),
 		T(there_and_back),
 		T(bad_json),
+		T(clock_in_the_past),
+		T(clock_in_the_future),
 		T(book_as_spent),
 		T(book_the_account),
 		T(other_limits),
