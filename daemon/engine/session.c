@@ -22,7 +22,6 @@
 #include "lib/base/rnd.h"
 #include "lib/base/str.h"
 
-#define LONG_S      600 /* a wait that is worth keeping on disk */
 #define HOUR        INT64_C(3600)
 #define DIR_AGE_MS  (12 * HOUR * 1000)
 #define LINKS_MAX   8
@@ -107,114 +106,12 @@ ask_cancel(struct ask *a)
 		ask_free(a);
 }
 
-/* The breaker has opened: say so, and when it will be tried. */
-static void
-tell_blocked(struct session *s, const char *why)
-{
-	int64_t until = s->breaker.until;
-
-	free(s->why);
-	s->why = strdup(why);
-	loop_timer_stop(s->retry);
-	if (until != INT64_MAX) {
-		int64_t wait = until - clock_now();
-
-		loop_timer_set(s->retry, (wait < 1 ? 1 : wait) * 1000);
-	}
-	log_warn("CA not usable for now", KV("ca", s->ca->name),
-	    KN("retry_in_s", until == INT64_MAX ? -1 : until - clock_now()),
-	    KV("error", why));
-	s->env->changed(s->env->arg, s);
-}
-
-void
-session_block(struct session *s, int64_t until, const char *why)
-{
-	if (until == INT64_MAX)
-		breaker_stop(&s->breaker, clock_now());
-	else
-		s->breaker.until = until;
-	tell_blocked(s, why);
-}
-
-static void
-block_by(struct session *s, const struct err *e)
-{
-	bool counts =
-	    (policy_find(e, WHERE_CA)->flags & POLICY_FAILOVER) != 0;
-	struct err why;
-
-	if (!breaker_trip(
-		&s->breaker, e->retry_after_s, counts, clock_now()))
-		return;
-	tell_blocked(s, e->what);
-	if (e->retry_after_s < LONG_S || s->doc.key_id == NULL)
-		return;
-	/* A restart must not ask any earlier (protocol M1, Q2). */
-	s->not_before = s->breaker.until;
-	if (account_save(s, NULL, NULL, &why) == -1)
-		log_error("account state not saved", KV("ca", s->ca->name),
-		    KV("error", why.what));
-}
-
-/* A failure that is the CA's or the network's as a whole, not of one request:
- * no connection, or a 503 of the load balancer (protocol M3). */
-static bool
-is_outage(const struct err *e)
-{
-	return e->kind == ERR_NET ||
-	       ((e->kind == ERR_HTTP || e->kind == ERR_PROBLEM) &&
-		   (e->num == 502 || e->num == 503 || e->num == 504));
-}
-
 static bool
 is_transient(const struct err *e)
 {
-	return is_outage(e) ||
+	return session_is_outage(e) ||
 	       ((e->kind == ERR_HTTP || e->kind == ERR_PROBLEM) &&
 		   e->num >= 500);
-}
-
-static void
-on_retry(void *arg)
-{
-	session_unblock(arg);
-}
-
-void
-session_unblock(struct session *s)
-{
-	if (s->breaker.until == 0)
-		return;
-	breaker_try(&s->breaker);
-	s->not_before = 0;
-	loop_timer_stop(s->retry);
-	s->env->changed(s->env->arg, s);
-}
-
-int64_t
-session_blocked(const struct session *s, const char **why)
-{
-	if (why != NULL)
-		*why = s->breaker.until == 0 ? NULL : s->why;
-	return s->breaker.until;
-}
-
-const struct breaker *
-session_breaker(const struct session *s)
-{
-	return &s->breaker;
-}
-
-/* It answers.  Others may have waited for that. */
-static void
-answers(struct session *s)
-{
-	bool was = breaker_probing(&s->breaker);
-
-	breaker_ok(&s->breaker);
-	if (was)
-		s->env->changed(s->env->arg, s);
 }
 
 static void
@@ -339,12 +236,13 @@ ask_failed(struct ask *a, struct err *e)
 	    ask_again(a, e, &ie) == 0)
 		return;
 	/* endpoints may have moved (protocol C2) */
-	if (e->num == 404 || e->num == 405 || (is_outage(e) && !a->once))
+	if (e->num == 404 || e->num == 405 ||
+	    (session_is_outage(e) && !a->once))
 		s->dir_at_ms = 0;
 	/* what is asked once only is asked again in another way, or can be
 	 * done without */
-	if (is_outage(e) && !a->setup && !a->once)
-		block_by(s, e);
+	if (session_is_outage(e) && !a->setup && !a->once)
+		session_trip(s, e);
 	if (e->kind == ERR_PROBLEM && !a->setup)
 		doubt_account(a, e);
 	ask_finish(a, NULL, e);
@@ -426,7 +324,7 @@ on_reply(void *arg, const struct http_reply *h, const struct err *net)
 	r.http = h;
 	if (r.status >= 200 && r.status < 300) {
 		session_log(a->s, method_of(a), r.url, h, "");
-		answers(a->s);
+		session_answers(a->s);
 		ask_finish(a, &r, NULL);
 		return;
 	}
@@ -674,10 +572,10 @@ session_prepared(struct session *s, const struct err *failed)
 	if (failed != NULL) {
 		s->state = SESSION_COLD;
 		if (s->breaker.until == 0)
-			block_by(s, failed);
+			session_trip(s, failed);
 	} else {
 		s->state = SESSION_READY;
-		answers(s);
+		session_answers(s);
 	}
 	/* A callback may start asks and drop others: from the top each time. */
 	while ((a = first_waiting(s)) != NULL) {
@@ -690,13 +588,6 @@ session_prepared(struct session *s, const struct err *failed)
 			return; /* the session is not ready after all */
 		}
 	}
-}
-
-/* Account-level refusal: nobody asks until a person acts (protocol D7, D10). */
-void
-session_stop(struct session *s, const struct err *e)
-{
-	session_block(s, INT64_MAX, e->what);
 }
 
 static char *
@@ -789,9 +680,8 @@ session_new(const struct session_env *env, uint32_t ca, struct err *e)
 	TAILQ_INIT(&s->asks);
 	TAILQ_INIT(&s->ordering);
 	TAILQ_INIT(&s->saves);
-	s->retry = loop_timer_new(env->loop, on_retry, s, e);
 	s->next_order = loop_timer_new(env->loop, on_next_order, s, e);
-	if (s->retry == NULL || s->next_order == NULL ||
+	if (s->next_order == NULL || outage_begin(s, e) == -1 ||
 	    budget_begin(s, e) == -1) {
 		session_free(s);
 		return NULL;
@@ -812,10 +702,9 @@ session_free(struct session *s)
 		ask_free(a);
 	nonces_drop(s);
 	account_doc_clear(&s->doc);
-	loop_timer_free(s->retry);
+	outage_end(s);
 	loop_timer_free(s->next_order);
 	pool_free(s->dir_pool);
-	free(s->why);
 	free(s);
 }
 

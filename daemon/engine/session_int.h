@@ -90,12 +90,6 @@ struct session {
 	int64_t pace_ms[PACE__COUNT];
 };
 
-/* Nobody asks until then, or (INT64_MAX) until a person acts. */
-void session_block(struct session *, int64_t until, const char *why);
-
-/* Account-level refusal: nobody asks until a person acts (protocol D7, D10). */
-void session_stop(struct session *, const struct err *);
-
 /* One line for each exchange, at debug level; h NULL: no reply came. */
 void session_log(const struct session *, const char *method, const char *url,
     const struct http_reply *h, const char *error);
@@ -122,6 +116,20 @@ void account_doc_clear(struct account_doc *);
 void nonce_keep(struct session *, const struct http_reply *);
 char *nonce_take(struct session *); /* the caller frees; NULL: none */
 void nonces_drop(struct session *);
+
+/* outage.c */
+int outage_begin(struct session *, struct err *);
+void outage_end(struct session *);
+/* A failure that concerns the CA or the network as a whole, not one request:
+ * no connection, or a 503 of the load balancer (protocol M3). */
+bool session_is_outage(const struct err *);
+void session_trip(struct session *, const struct err *); /* one of these */
+void session_answers(struct session *); /* others may have waited for that */
+/* Nobody asks until then, or (INT64_MAX) until a person acts. */
+void session_block(struct session *, int64_t until, const char *why);
+
+/* Account-level refusal: nobody asks until a person acts (protocol D7, D10). */
+void session_stop(struct session *, const struct err *);
 
 /* guard.c */
 int budget_begin(struct session *, struct err *);

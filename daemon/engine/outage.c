@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A CA, or an account, that is not usable as a whole: who has to wait hears
+ * it, and hears again when it is tried and when it answers (protocol Q8, D7).
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/engine/policy.h"
+#include "daemon/engine/session_int.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+
+#define LONG_S 600 /* a wait that is worth keeping on disk */
+
+/* The breaker has opened: say so, and when it will be tried. */
+static void
+tell_blocked(struct session *s, const char *why)
+{
+	int64_t until = s->breaker.until;
+
+	free(s->why);
+	s->why = strdup(why);
+	loop_timer_stop(s->retry);
+	if (until != INT64_MAX) {
+		int64_t wait = until - clock_now();
+
+		loop_timer_set(s->retry, (wait < 1 ? 1 : wait) * 1000);
+	}
+	log_warn("CA not usable for now", KV("ca", s->ca->name),
+	    KN("retry_in_s", until == INT64_MAX ? -1 : until - clock_now()),
+	    KV("error", why));
+	s->env->changed(s->env->arg, s);
+}
+
+void
+session_block(struct session *s, int64_t until, const char *why)
+{
+	if (until == INT64_MAX)
+		breaker_stop(&s->breaker, clock_now());
+	else
+		s->breaker.until = until;
+	tell_blocked(s, why);
+}
+
+void
+session_trip(struct session *s, const struct err *e)
+{
+	bool counts = (policy_find(e, WHERE_CA)->flags & POLICY_FAILOVER) != 0;
+	struct err why;
+
+	if (!breaker_trip(&s->breaker, e->retry_after_s, counts, clock_now()))
+		return;
+	tell_blocked(s, e->what);
+	if (e->retry_after_s < LONG_S || s->doc.key_id == NULL)
+		return;
+	/* A restart must not ask any earlier (protocol M1, Q2). */
+	s->not_before = s->breaker.until;
+	if (account_save(s, NULL, NULL, &why) == -1)
+		log_error("account state not saved", KV("ca", s->ca->name),
+		    KV("error", why.what));
+}
+
+/* A failure that is the CA's or the network's as a whole, not of one request:
+ * no connection, or a 503 of the load balancer (protocol M3). */
+bool
+session_is_outage(const struct err *e)
+{
+	return e->kind == ERR_NET ||
+	       ((e->kind == ERR_HTTP || e->kind == ERR_PROBLEM) &&
+		   (e->num == 502 || e->num == 503 || e->num == 504));
+}
+
+static void
+on_retry(void *arg)
+{
+	session_unblock(arg);
+}
+
+void
+session_unblock(struct session *s)
+{
+	if (s->breaker.until == 0)
+		return;
+	breaker_try(&s->breaker);
+	s->not_before = 0;
+	loop_timer_stop(s->retry);
+	s->env->changed(s->env->arg, s);
+}
+
+int64_t
+session_blocked(const struct session *s, const char **why)
+{
+	if (why != NULL)
+		*why = s->breaker.until == 0 ? NULL : s->why;
+	return s->breaker.until;
+}
+
+const struct breaker *
+session_breaker(const struct session *s)
+{
+	return &s->breaker;
+}
+
+void
+session_answers(struct session *s)
+{
+	bool was = breaker_probing(&s->breaker);
+
+	breaker_ok(&s->breaker);
+	if (was)
+		s->env->changed(s->env->arg, s);
+}
+
+void
+session_stop(struct session *s, const struct err *e)
+{
+	session_block(s, INT64_MAX, e->what);
+}
+
+int
+outage_begin(struct session *s, struct err *e)
+{
+	s->retry = loop_timer_new(s->env->loop, on_retry, s, e);
+	return s->retry == NULL ? -1 : 0;
+}
+
+void
+outage_end(struct session *s)
+{
+	loop_timer_free(s->retry);
+	free(s->why);
+}
