@@ -201,57 +201,6 @@ no_caa(struct issue *is, struct err *e)
 
 /* newOrder */
 
-static bool
-shares_names(const struct cert *c)
-{
-	const struct conf_cert *cc = c->conf;
-	const char *old = c->have.names, *p;
-	size_t len;
-	uint32_t i;
-
-	if (old == NULL) /* the same ones */
-		return true;
-	for (i = 0; i < cc->n_idents; i++) {
-		len = strlen(cc->idents[i]);
-		for (p = old; (p = strstr(p, cc->idents[i])) != NULL; p += len)
-			if ((p == old || p[-1] == ' ') &&
-			    (p[len] == ' ' || p[len] == '\0'))
-				return true;
-	}
-	return false;
-}
-
-bool
-issue_replaces(const struct cert *c, const struct session *s)
-{
-	const struct directory *d = session_directory(s);
-	const char *account = session_account_url(s);
-	const struct issued *h = &c->have;
-
-	return h->version != 0 && h->ari_id != NULL && !h->replaced &&
-	       h->ca != NULL && strcmp(h->ca, session_ca(s)->name) == 0 &&
-	       h->account != NULL && account != NULL &&
-	       strcmp(h->account, account) == 0 && d != NULL &&
-	       d->renewal_info != NULL && shares_names(c);
-}
-
-struct budget_order
-issue_counts(const struct cert *c, const struct session *s, int64_t now)
-{
-	const struct window *w = &c->window;
-	const struct issued *h = &c->have;
-
-	return (struct budget_order){
-		.idents = c->conf->idents,
-		.n_idents = c->conf->n_idents,
-		.again = h->version != 0 && h->ca != NULL &&
-			 strcmp(h->ca, session_ca(s)->name) == 0 &&
-			 h->made_for.names == c->wants.names,
-		.in_window = w->end != 0 && w->start <= now && now <= w->end &&
-			     issue_replaces(c, s),
-	};
-}
-
 static void
 begun_saved(void *arg, const struct err *failed)
 {
