@@ -270,7 +270,8 @@ serve(const struct options *o)
 	setup_log(LOG_L_WARN, "configuration", buf_str(&r.warnings));
 	conf_report_done(&r);
 	if (run(&s, &g, &e) == -1) {
-		log_error("cannot run", KV("error", e.what));
+		log_error("cannot run", KV("error", e.what),
+		    KV("hint", err_hint(&e)));
 		status = EXIT_FAILED;
 	}
 	super_close(&s, &g);

@@ -76,7 +76,7 @@ install(struct super *s, const struct ipc_install *req, int pem,
 	if (e->kind == ERR_PROTO)
 		return -1;
 	log_warn("certificate not installed", KV("cert", in.name),
-	    KV("error", e->what));
+	    KV("error", e->what), KV("hint", err_hint(e)));
 	(void)snprintf(reply->error, sizeof(reply->error), "%.*s",
 	    (int)sizeof(reply->error) - 1, e->what);
 	return 0;

@@ -161,7 +161,7 @@ problem_hint_for(const struct err *e)
 	size_t i;
 
 	if (e->kind != ERR_PROBLEM)
-		return NULL;
+		return err_hint(e);
 	for (i = 0; i < NELEM(more); i++)
 		if (strstr(e->what, more[i].said) != NULL)
 			return more[i].hint;

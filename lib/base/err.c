@@ -2,6 +2,7 @@
 /* Filling struct err: cut text says so, and nothing here allocates. */
 #include "lib/base/err.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -93,6 +94,35 @@ err_wrap(struct err *e, const char *fmt, ...)
 		mark_cut(what);
 	memcpy(e->what, what, strlen(what) + 1);
 	return -1;
+}
+
+const char *
+err_hint(const struct err *e)
+{
+	static const struct {
+		int num;
+		const char *hint;
+	} hints[] = {
+		{ ENOSPC,
+		    "make room on the file system that is full; acmed tries "
+		    "again by itself" },
+		{ EDQUOT,
+		    "the disk quota is used up: raise it, or make room; acmed "
+		    "tries again by itself" },
+		{ EROFS,
+		    "the kernel's log says why the file system is read-only; "
+		    "when it is writable, acmed goes on by itself" },
+		{ EIO, "the kernel's log says what is wrong with the disk: "
+		       "replace it before it fails as a whole" },
+	};
+	size_t i;
+
+	if (e->kind != ERR_SYS)
+		return NULL;
+	for (i = 0; i < NELEM(hints); i++)
+		if (strstr(e->what, strerror(hints[i].num)) != NULL)
+			return hints[i].hint;
+	return NULL;
 }
 
 const char *

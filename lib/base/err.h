@@ -47,6 +47,12 @@ int err_nomem(struct err *e, const char *what);
 int err_wrap(struct err *e, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/*
+ * What to do about trouble with a disk, which is known by its text, so that it
+ * may come from another process; NULL: nothing to say.
+ */
+const char *err_hint(const struct err *);
+
 /* A kind as a short stable word: "system", "network", "problem", ... */
 const char *err_kind_name(enum err_kind);
 

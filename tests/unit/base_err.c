@@ -38,6 +38,23 @@ sys_appends_the_reason(void **state)
 }
 
 static void
+hints_at_disks_by_text(void **state)
+{
+	struct err e;
+
+	(void)state;
+	(void)err_set(&e, ERR_SYS, ENOSPC, "write x");
+	assert_non_null(strstr(err_hint(&e), "make room"));
+	/* as another process told it */
+	(void)err_set(&e, ERR_LIMIT, 0, "keeper: write: %s", strerror(EROFS));
+	assert_null(err_hint(&e));
+	e.kind = ERR_SYS;
+	assert_non_null(strstr(err_hint(&e), "read-only"));
+	(void)err_set(&e, ERR_SYS, ENOENT, "open x");
+	assert_null(err_hint(&e));
+}
+
+static void
 nobody_cares(void **state)
 {
 	(void)state;
@@ -162,6 +179,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(set_fills_every_field),
 		cmocka_unit_test(sys_appends_the_reason),
+		cmocka_unit_test(hints_at_disks_by_text),
 		cmocka_unit_test(nobody_cares),
 		cmocka_unit_test(nomem),
 		cmocka_unit_test(wrap_keeps_kind_and_numbers),
