@@ -157,7 +157,7 @@ key_made(struct keeper *k, const struct keygen_want *w, struct key *made,
 		key = keys_add(k->keys, w->role, made, r.key_id, &why);
 	if (key == NULL || describe(key, r.key_id, &r, &why) == -1) {
 		log_error("no new key", KV(account ? "ca" : "cert", name),
-		    KV("error", why.what));
+		    KV("error", why.what), KV("hint", err_hint(&why)));
 		return refuse(k, w->id, false, &why, e);
 	}
 	if (account)
@@ -212,8 +212,11 @@ on_key_drop(void *arg, struct chan_msg *m, struct err *e)
 
 	if (check_id(q->key_id, e) == -1)
 		return -1;
-	if (keys_drop(k->keys, q->key_id, &why) == -1)
+	if (keys_drop(k->keys, q->key_id, &why) == -1) {
+		log_warn("old key not removed", KV("error", why.what),
+		    KV("hint", err_hint(&why)));
 		return refuse(k, m->id, false, &why, e);
+	}
 	memcpy(r.key_id, q->key_id, sizeof(r.key_id));
 	return answer(k, m->id, &r, NULL, e);
 }

@@ -16,6 +16,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/fs.h"
+#include "lib/base/log.h"
 #include "lib/base/str.h"
 #include "lib/ipc/ipc.h"
 
@@ -272,14 +273,19 @@ go_live(const struct install *in, uint32_t number, struct err *e)
 /* The last one is live.  What cannot be removed now is tried again by the next
  * install. */
 static void
-prune(int vdir, const struct listing *l)
+prune(const struct install *in, int vdir, const struct listing *l)
 {
 	char name[sizeof("4294967295")];
+	struct err e;
 	uint32_t i;
 
 	for (i = 0; i + INSTALL_KEEP < l->n; i++) {
 		(void)snprintf(name, sizeof(name), "%" PRIu32, l->number[i]);
-		(void)fs_remove(vdir, name, NULL);
+		if (fs_remove(vdir, name, &e) == -1)
+			log_warn("old version not removed, tried again at the "
+				 "next install",
+			    KV("cert", in->name), KV("error", e.what),
+			    KV("hint", err_hint(&e)));
 	}
 }
 
@@ -323,7 +329,7 @@ install_version(const struct install *in, const struct buf *pem,
 	}
 	if (go_live(in, newest, e) == -1)
 		return -1;
-	prune(vdir, &l);
+	prune(in, vdir, &l);
 	*version = newest;
 	return 0;
 }
