@@ -258,7 +258,6 @@ fs_stage(int dir, const char *name, const void *data, size_t len, mode_t mode,
 {
 	char tmp[NAME_MAX + 1];
 	struct fs_file f = { tmp, data, len, mode };
-
 	struct err first;
 	int fd;
 
@@ -267,9 +266,13 @@ fs_stage(int dir, const char *name, const void *data, size_t len, mode_t mode,
 	fd = create_open(dir, &f, KEEP_UID, KEEP_GID, &first);
 	if (fd != -1)
 		return fd;
+	if (first.num != EEXIST) {
+		if (e != NULL)
+			*e = first;
+		return -1;
+	}
 	/* A leftover is from a crash of our own: the folder is locked. */
-	if (first.num == EEXIST)
-		(void)unlinkat(dir, tmp, 0);
+	(void)unlinkat(dir, tmp, 0);
 	return create_open(dir, &f, KEEP_UID, KEEP_GID, e);
 }
 
@@ -321,8 +324,9 @@ fs_symlink(int dir, const char *name, const char *target, struct err *e)
 
 	if (temp_name(name, tmp, e) == -1)
 		return -1;
-	(void)unlinkat(dir, tmp, 0);
-	if (symlinkat(target, dir, tmp) == -1)
+	if (symlinkat(target, dir, tmp) == -1 &&
+	    (errno != EEXIST || unlinkat(dir, tmp, 0) == -1 ||
+		symlinkat(target, dir, tmp) == -1))
 		return err_set(e, ERR_SYS, errno, "symlink %s", name);
 	if (fs_stage_publish(dir, name, e) == -1)
 		return -1;
