@@ -29,9 +29,10 @@
 #define PUTS_MAX  32          /* that become durable together */
 #define NAMES_MAX (64u << 20) /* bytes of file names in a listing */
 
-#define JOURNAL     "events" /* and one older one */
-#define JOURNAL_OLD "events.1"
-#define JOURNAL_MAX (1u << 20)
+#define JOURNAL          "events" /* and one older one */
+#define JOURNAL_OLD      "events.1"
+#define JOURNAL_MAX      (1u << 20)
+#define JOURNAL_LINE_MAX (32u << 10) /* more than any line is long */
 
 static const char *const extensions[KINDS] = { ".json", ".json", ".json",
 	".json" };
@@ -176,7 +177,7 @@ put_stage(struct store_op *op, struct err *e)
 	op->fd = fs_stage(f->dirs[op->kind], op->file, buf_str(&op->data),
 	    op->data.len, 0600, e);
 	if (op->fd == -1)
-		return -1;
+		return err_wrap(e, "%s", store_kinds[op->kind]);
 	/* what is soft may never have to reach the disk */
 	if (!op->soft)
 		fs_stage_begin(op->fd);
@@ -187,14 +188,24 @@ static int
 put_finish(struct store_op *op, struct err *e)
 {
 	int dir = op->files->dirs[op->kind];
+	int r = op->soft ? close(op->fd) : fs_stage_sync(op->fd, op->file, e);
 
-	if (op->soft)
-		(void)close(op->fd);
-	else if (fs_stage_sync(op->fd, op->file, e) == -1) {
+	if (r == -1) {
+		if (op->soft)
+			(void)err_set(e, ERR_SYS, errno, "write %s", op->file);
 		fs_stage_drop(dir, op->file);
-		return -1;
+	} else {
+		r = fs_stage_publish(dir, op->file, e);
 	}
-	return fs_stage_publish(dir, op->file, e);
+	return r == 0 ? 0 : err_wrap(e, "%s", store_kinds[op->kind]);
+}
+
+static int
+sync_kind(const struct files *f, size_t kind, struct err *e)
+{
+	if (fs_sync_dir(f->dirs[kind], e) == -1)
+		return err_wrap(e, "%s", store_kinds[kind]);
+	return 0;
 }
 
 static int
@@ -349,7 +360,7 @@ do_put(struct store_op *op, struct store_value *v, struct err *e)
 	if (put_stage(op, e) == -1 || put_finish(op, e) == -1)
 		return -1;
 	v->rev = op->rev;
-	return op->soft ? 0 : fs_sync_dir(op->files->dirs[op->kind], e);
+	return op->soft ? 0 : sync_kind(op->files, op->kind, e);
 }
 
 static int
@@ -422,7 +433,7 @@ batch_sync_dirs(struct files *f, struct batch *b)
 		for (i = 0; i < b->n; i++)
 			wanted = wanted || (b->ok[i] && !b->ops[i]->soft &&
 					       b->ops[i]->kind == kind);
-		good = !wanted || fs_sync_dir(f->dirs[kind], &e) == 0;
+		good = !wanted || sync_kind(f, kind, &e) == 0;
 		for (i = 0; !good && i < b->n; i++)
 			if (b->ok[i] && b->ops[i]->kind == kind) {
 				b->ok[i] = false;
@@ -636,16 +647,40 @@ files_free(struct store *s)
 	free(f);
 }
 
+/* A line that a full disk or a power cut has torn goes, so that the next one
+ * is not spoilt as well. */
+static int
+journal_mend(int fd, size_t *len)
+{
+	char tail[JOURNAL_LINE_MAX];
+	const char *end;
+	struct stat st;
+	off_t from;
+	ssize_t n;
+
+	if (fstat(fd, &st) == -1)
+		return -1;
+	from = st.st_size - (off_t)sizeof(tail);
+	if (from < 0)
+		from = 0;
+	n = pread(fd, tail, sizeof(tail), from);
+	if (n == -1)
+		return -1;
+	end = memrchr(tail, '\n', (size_t)n);
+	*len = (size_t)from + (end == NULL ? 0 : (size_t)(end - tail) + 1);
+	return (off_t)*len == st.st_size ? 0 : ftruncate(fd, (off_t)*len);
+}
+
 static int
 journal_open(struct files *f)
 {
-	struct stat st;
+	AUTO(close)
+	int fd = openat(f->root, JOURNAL,
+	    O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
-	f->journal = openat(f->root, JOURNAL,
-	    O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (f->journal == -1 || fstat(f->journal, &st) == -1)
+	if (fd == -1 || journal_mend(fd, &f->journal_len) == -1)
 		return -1;
-	f->journal_len = (size_t)st.st_size;
+	f->journal = take_fd(&fd);
 	return 0;
 }
 
@@ -662,8 +697,9 @@ files_note(struct store *s, const char *line, size_t len)
 	if (f->journal == -1 && journal_open(f) == -1)
 		return;
 	n = write(f->journal, line, len);
-	if (n > 0)
-		f->journal_len += (size_t)n;
+	if (n != (ssize_t)len) /* opening it anew mends it */
+		(void)close(take_fd(&f->journal));
+	f->journal_len += len;
 }
 
 static const struct store_ops files_ops = {

@@ -654,6 +654,76 @@ test_leftovers(void **state)
 }
 
 static void
+note(struct fix *f, const char *line)
+{
+	f->s->ops->note(f->s, line, strlen(line));
+}
+
+static void
+assert_events(struct fix *f, const char *want)
+{
+	AUTO(buf_done) struct buf b = BUF_INIT(2 << 20);
+	struct err e;
+
+	assert_int_equal(fs_read(f->dir, "events", &b, &e), 0);
+	assert_string_equal(buf_str(&b), want);
+}
+
+/* A torn line spoils no other. */
+static void
+test_torn_events(void **state)
+{
+	static const char *const torn[] = { "", "{\"a\"", "{\"a\"}\n{",
+		"{\"a\"}\n" };
+	static const char *const want[] = { "{\"b\"}\n", "{\"b\"}\n",
+		"{\"a\"}\n{\"b\"}\n", "{\"a\"}\n{\"b\"}\n" };
+	struct fix *f = *state;
+	struct err e;
+	size_t i;
+
+	for (i = 0; i < NELEM(torn); i++) {
+		assert_int_equal(
+		    fs_create(f->dir, "events", torn[i], strlen(torn[i]), 0600,
+			(uid_t)-1, (gid_t)-1, &e),
+		    0);
+		note(f, "{\"b\"}\n");
+		assert_events(f, want[i]);
+		store_free(f->s);
+		f->s = store_files(f->loop, f->dir, &e);
+		assert_non_null(f->s);
+		assert_int_equal(unlinkat(f->dir, "events", 0), 0);
+	}
+}
+
+/* Part of a line is written, then there is no room: it goes, and those after
+ * it are whole. */
+static void
+full_disk_and_events(struct fix *f)
+{
+	AUTO(buf_done) struct buf b = BUF_INIT(2 << 20);
+	char line[4096];
+	struct err e;
+	size_t i;
+	int fd = openat(f->dir, "ballast", O_WRONLY | O_CREAT, 0600);
+
+	memset(line, 'x', sizeof(line));
+	line[sizeof(line) - 2] = '\n';
+	line[sizeof(line) - 1] = '\0';
+	while (write(fd, line, sizeof(line)) > 0)
+		;
+	assert_int_equal(ftruncate(fd, 4096), 0);
+	for (i = 0; i < 32; i++)
+		note(f, line);
+	assert_int_equal(unlinkat(f->dir, "ballast", 0), 0);
+	(void)close(fd);
+	note(f, "end\n");
+	assert_int_equal(fs_read(f->dir, "events", &b, &e), 0);
+	for (i = 0; i + strlen(line) < b.len; i += strlen(line))
+		assert_memory_equal(b.data + i, line, strlen(line));
+	assert_string_equal(buf_str(&b) + i, "end\n");
+}
+
+static void
 full_disk(struct fix *f)
 {
 	char big[100 << 10];
@@ -675,6 +745,7 @@ full_disk(struct fix *f)
 	/* It left nothing behind that would keep the disk full. */
 	assert_int_equal(count(f, "certs", ".", NULL), 0);
 	assert_int_equal(put(f, "certs/www", "new", STORE_ANY).kind, ERR_NONE);
+	full_disk_and_events(f);
 }
 
 static void
@@ -739,6 +810,7 @@ main(void)
 		TEST(test_free_flushes),
 		TEST(test_set_aside),
 		TEST(test_leftovers),
+		TEST(test_torn_events),
 		TEST(test_full_disk),
 		TEST(test_bad_folder),
 	};
