@@ -104,7 +104,8 @@ answered(void *arg, const void *body, const void *tail, size_t len,
 		op->done(op->arg, &out, NULL);
 		return;
 	}
-	(void)err_set(&e, ERR_CRYPTO, 0, "keeper: %s", r->error);
+	(void)err_set(&e, ERR_LIMIT, 0, "keeper: %s", r->error);
+	e.kind = ERR_SYS; /* no CA minds; the text is complete */
 	op->done(op->arg, &out, &e);
 }
 

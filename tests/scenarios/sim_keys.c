@@ -97,8 +97,9 @@ op_new(
 	loop_timer_set(op->timer, 0);
 	if (strcmp(sim_keeper.fail_what, what) == 0) {
 		op->failed = true;
-		(void)err_set(&op->err, ERR_CRYPTO, 0, "keeper: %s",
-		    sim_keeper.fail_text);
+		(void)err_set(
+		    &op->err, ERR_LIMIT, 0, "keeper: %s", sim_keeper.fail_text);
+		op->err.kind = ERR_SYS;
 		op->err.retry_after_s = -1;
 		sim_keeper.fail_what[0] = '\0';
 	}
@@ -109,7 +110,8 @@ static void
 set_missing(struct keys_op *op)
 {
 	op->missing = op->failed = true;
-	(void)err_set(&op->err, ERR_CRYPTO, 0, "keeper: no such key");
+	(void)err_set(&op->err, ERR_LIMIT, 0, "keeper: no such key");
+	op->err.kind = ERR_SYS;
 	op->err.retry_after_s = -1;
 }
 
