@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "mock"))
 
 import pebble  # noqa: E402
 from acmed import Acmed  # noqa: E402
-from util import BUILD, IS_ROOT  # noqa: E402
+from ca import CA  # noqa: E402
+from util import BUILD, IS_ROOT, free_port  # noqa: E402
 
 
 def pytest_configure(config):
@@ -46,6 +48,8 @@ def pytest_runtest_makereport(item, call):
         return
     for i, d in enumerate(getattr(item, "daemons", [])):
         report.sections.append((f"acmed {i}: end of its log", d.tail()))
+    for i, m in enumerate(getattr(item, "mocks", [])):
+        report.sections.append((f"mock {i}: all it saw", m.log()[-6000:]))
     cas = item.funcargs.get("cas")
     for ca in cas.used if cas else []:
         report.sections.append(
@@ -90,6 +94,29 @@ def work():
         print(f"kept: {where}")
     else:
         shutil.rmtree(where, ignore_errors=True)
+
+
+@pytest.fixture
+def mock(request, work):
+    """mock(scenario, breaches=False): a CA of our own, which must find nothing
+    to complain about unless the test says so."""
+    request.node.mocks = []
+    tolerant = []
+
+    def make(scenario="", breaches=False):
+        where = work / f"mock{len(request.node.mocks)}"
+        where.mkdir(mode=0o755)
+        m = CA(where, free_port(), scenario, agent=r"acmed/\S+")
+        request.node.mocks.append(m)
+        if breaches:
+            tolerant.append(m)
+        return m
+
+    yield make
+    for m in request.node.mocks:
+        m.close()
+    assert [b for m in request.node.mocks if m not in tolerant
+            for b in m.breaches] == []
 
 
 @pytest.fixture

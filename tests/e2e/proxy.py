@@ -5,15 +5,17 @@ The Host field goes through unchanged, so that all URLs which Pebble makes lead
 back here."""
 import base64
 import http.client
-import http.server
 import json
 import re
-import socket
 import ssl
-import struct
 import threading
+import time
+from email.utils import formatdate
 
 from util import free_port
+from wire import Handler, Server
+
+WIRE = ("delay", "delay_body", "drip", "rst_body", "endless", "idle", "close")
 
 
 class Exchange:
@@ -49,16 +51,21 @@ class Rule:
     drop:   ask it, and close without an answer
     reset:  close with RST, without asking
     hold:   a threading.Event to wait for, before asking
-    keep:   the same, after asking: the answer is kept back"""
+    keep:   the same, after asking: the answer is kept back
+    headers: {name: text, or None for none} to be changed in the answer
+    date:   how many seconds the CA's clock is ahead, by its Date
+    delay, delay_body, drip, rst_body, endless, idle, close: see wire.py
+    reused: only requests that are not the first of their connection"""
 
-    def __init__(self, method, path, times=1, skip=0, **what):
+    def __init__(self, method, path, times=1, skip=0, reused=False, **what):
         self.method, self.path = method, re.compile(path)
-        self.times, self.skip = times, skip
+        self.times, self.skip, self.reused = times, skip, reused
         self.what = what
         self.hits = 0
 
-    def wants(self, method, path):
-        if method != self.method or not self.path.search(path):
+    def wants(self, method, path, served):
+        if method != self.method or not self.path.search(path) or \
+                (self.reused and served == 0):
             return False
         if self.skip > 0:
             self.skip -= 1
@@ -70,13 +77,7 @@ class Rule:
         return True
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    timeout = 60
-
-    def log_message(self, *args):
-        pass
-
+class ProxyHandler(Handler):
     def ask_pebble(self, ex):
         p = self.server.proxy
         c = http.client.HTTPSConnection(
@@ -96,23 +97,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         finally:
             c.close()
 
-    def abort(self):
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
-                                   struct.pack("ii", 1, 0))
-        self.close_connection = True
-        self.connection.close()
-
     def serve(self):
         p = self.server.proxy
-        n = int(self.headers.get("Content-Length", 0))
         ex = Exchange(self.command, self.path, dict(self.headers.items()),
-                      self.rfile.read(n))
+                      self.read_body())
         with p.lock:
             p.seen.append(ex)
             p.active += 1
             p.most = max(p.most, p.active)
             rule = next((r for r in p.rules
-                         if r.wants(self.command, self.path)), None)
+                         if r.wants(self.command, self.path,
+                                     self.served)), None)
         try:
             self.handle_exchange(ex, rule.what if rule else {})
         finally:
@@ -137,30 +132,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         if "edit" in what:
             status, headers, body = what["edit"](status, list(headers), body)
+        for key, value in what.get("headers", {}).items():
+            headers = [(k, v) for k, v in headers if k.lower() != key.lower()]
+            headers += [(key, value)] if value is not None else []
+        if "date" in what:
+            headers = [(k, v) for k, v in headers if k.lower() != "date"]
+            headers.append(("Date", formatdate(time.time() + what["date"],
+                                               usegmt=True)))
         ex.status = status
-        self.send_response_only(status)
-        for k, v in headers:
-            self.send_header(k, v)
-        if status != 204:
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    do_GET = do_POST = do_HEAD = serve
-
-
-class Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def finish_request(self, request, client_address):
-        # The handshake is in the connection's own thread.
-        super().finish_request(self.proxy.tls.wrap_socket(
-            request, server_side=True), client_address)
-
-    def handle_error(self, request, client_address):
-        pass
+        self.reply(status, headers, body, {k: what[k] for k in WIRE
+                                           if k in what})
 
 
 class Proxy:
@@ -179,10 +160,8 @@ class Proxy:
         self.start()
 
     def start(self):
-        self.server = Server(("127.0.0.1", self.port), Handler)
+        self.server = Server(self.port, ProxyHandler, self.tls)
         self.server.proxy = self
-        threading.Thread(target=self.server.serve_forever,
-                         kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def stop(self):
         for r in self.rules:
@@ -190,8 +169,7 @@ class Proxy:
                 if event in r.what:
                     r.what[event].set()
         if self.server is not None:
-            self.server.shutdown()
-            self.server.server_close()
+            self.server.stop()
             self.server = None
 
     def rule(self, method, path, **kw):

@@ -92,6 +92,21 @@ def test_connection_dies(px, acmed, path):
     assert px.ca.orders == px.ca.accounts == 1
 
 
+@pytest.mark.parametrize("how", [
+    {"rst_body": True}, {"delay_body": 1}, {"drip": 0.0005}, {"close": True},
+    {"idle": 0.01}, {"reset": True, "reused": True}, {"date": 7200},
+    {"headers": {"Content-Type": 'APPLICATION/json; charset="x"',
+                 "Link": None}}], ids=lambda how: next(iter(how)))
+@pytest.mark.parametrize("path", [FINALIZE, CERT])
+def test_odd_wire(px, acmed, path, how):
+    """A20, A23: whatever an answer's way is like, it is one order."""
+    px.rule("POST", path, **how)
+    d = acmed(px, ["a.example.org"]).start()
+    d.installed("a.example.org", timeout=40)
+    assert px.ca.orders == px.ca.issued == 1
+    assert px.rules[0].hits == 1
+
+
 @pytest.mark.parametrize("path", ["/sign-me-up", ORDER, AUTHZ, CHALLENGE,
                                   r"^/my-order/", FINALIZE, CERT])
 def test_server_error_once(px, acmed, path):
