@@ -106,7 +106,15 @@ do_docs() {
 	release && sh tests/docs.sh "$OUT/release"
 }
 
+# What plays scenarios, from the stage before if there was one.
+scenarios() {
+	ACMED_SCENARIOS=$OUT/gcc/tests/scenarios/scenarios
+	[ -x "$ACMED_SCENARIOS" ] || unset ACMED_SCENARIOS
+	[ -z "${ACMED_SCENARIOS:-}" ] || export ACMED_SCENARIOS
+}
+
 do_e2e() {
+	scenarios
 	release && sh tests/e2e/run.sh "$OUT/release"
 }
 

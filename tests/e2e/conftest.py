@@ -17,9 +17,17 @@ from ca import CA  # noqa: E402
 from util import BUILD, IS_ROOT, free_port  # noqa: E402
 
 
+# What is not built yet: tests marked with it wait.  Take it out of here when
+# it lands.
+WAITED_FOR = {"ari", "clock", "failover", "check", "log", "profile",
+              "acted"}
+
+
 def pytest_configure(config):
     config.addinivalue_line(
         "markers", "root: needs root, for separate users; skipped without")
+    config.addinivalue_line(
+        "markers", "waits(for): skipped while that is in WAITED_FOR")
 
 
 def pytest_report_header(config):
@@ -28,6 +36,10 @@ def pytest_report_header(config):
 
 def pytest_collection_modifyitems(items):
     for item in items:
+        for mark in item.iter_markers("waits"):
+            if mark.args[0] in WAITED_FOR:
+                item.add_marker(pytest.mark.skip(
+                    reason=f"WAITS for {mark.args[0]}"))
         if item.get_closest_marker("root") and not IS_ROOT:
             item.add_marker(pytest.mark.skip(
                 reason="NOT TESTED: needs root and the users acmed and "
@@ -106,7 +118,8 @@ def mock(request, work):
     def make(scenario="", breaches=False):
         where = work / f"mock{len(request.node.mocks)}"
         where.mkdir(mode=0o755)
-        m = CA(where, free_port(), scenario, agent=r"acmed/\S+")
+        m = CA(where, free_port(), scenario, free_port(),
+               agent=r"acmed/\S+")
         request.node.mocks.append(m)
         if breaches:
             tolerant.append(m)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """What every other file here needs: waiting, ports, certificates, processes."""
 import ctypes
+import datetime
 import os
 import pwd
 import random
@@ -126,6 +127,22 @@ def proc_fds(pid):
 def proc_inodes(pid):
     """The sockets that pid holds, as "socket:[n]"."""
     return {v for v in proc_fds(pid).values() if v.startswith("socket:")}
+
+
+def seconds_to(text):
+    """How far away an instant of RFC 3339 is."""
+    then = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return (then - datetime.datetime.now(datetime.timezone.utc)
+            ).total_seconds()
+
+
+def scenario(name):
+    """Play one of tests/scenarios: what takes days is virtual there."""
+    program = Path(os.environ.get(
+        "ACMED_SCENARIOS", BUILD / "tests/scenarios/scenarios"))
+    assert program.exists(), f"no {program}: build it, or set ACMED_SCENARIOS"
+    r = run(program, ROOT / f"tests/scenarios/{name}.scn")
+    assert r.returncode == 0, r.stdout + r.stderr
 
 
 def uid_of(name):

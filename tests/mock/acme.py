@@ -19,6 +19,9 @@ from script import ScriptError, number, span
 DAY = 86400
 HTTP01 = "/.well-known/acme-challenge/"
 ORDER_MEMBERS = {"identifiers", "profile", "replaces"}
+FORMS = {"date": "%a, %d %b %Y %H:%M:%S GMT",
+         "rfc850": "%A, %d-%b-%y %H:%M:%S GMT",
+         "asctime": "%a %b %e %H:%M:%S %Y"}
 KINDS = {"http-01", "dns-01", "tls-alpn-01", "dns-persist-00",
          "dns-persist-01", "dns-persist-02", "unknown", "odd"}
 
@@ -67,7 +70,9 @@ class Acme:
         self.shape = {"n": 1, "alternates": 0, "end": None}
         self.authority = None
         self.random = random.Random(1)
+        self.nonces, self.used, self.lost = {}, set(), set()
         self.issued = []  # every certificate, for ever
+        self.fetched = []  # what port 80 said: status, headers, body
         self.forget()
 
     def forget(self):
@@ -75,7 +80,9 @@ class Acme:
         with self.lock:
             self.accounts, self.orders, self.authzs = {}, {}, {}
             self.challenges, self.certs, self.by_ari = {}, {}, {}
-            self.nonces, self.used, self.lost = {}, set(), set()
+            # What it gave out before is nobody's fault.
+            self.lost |= self.used | set(self.nonces)
+            self.nonces, self.used = {}, set()
             self.numbers = 0
             self.rekey()
 
@@ -153,7 +160,8 @@ class Acme:
             raise Bad("badNonce", "used before", breach=False)
         made = self.nonces.pop(n, None)
         if made is None:
-            self.breach(f"a nonce that we did not make: {n}")
+            if n not in self.lost:
+                self.breach(f"a nonce that we did not make: {n}")
             raise Bad("badNonce", "unknown", breach=False)
         self.used.add(n)
         if self.nonce_life and time.monotonic() - made > self.nonce_life:
@@ -555,6 +563,7 @@ class Acme:
             r = conn.getresponse()
             got = r.read(1000)
             conn.close()
+            self.fetched.append((r.status, dict(r.getheaders()), got))
             if r.status != 200 or got != want.encode():
                 error = ("unauthorized", "127.0.0.1: Invalid response from "
                          f"http://{name}{HTTP01}{c.token}: {r.status}")
@@ -657,8 +666,13 @@ class Acme:
     def on_keyChange(self, req):
         raise Bad("malformed", "not here", 404, False)
 
-    def date(self):
-        return formatdate(self.now() + self.date_skew, usegmt=True)
+    def date(self, more=0, form=None):
+        """Our Date, or some instant near it, in one of the three forms of
+        RFC 9110."""
+        t = self.now() + self.date_skew + more
+        if form is None:
+            return formatdate(t, usegmt=True)
+        return time.strftime(FORMS[form], time.gmtime(t))
 
 
 ENDPOINTS = [(m, re.compile(p), e) for m, p, e in (

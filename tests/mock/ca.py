@@ -47,7 +47,7 @@ class Request:
         self.reused = handler.served > 0
         self.jws = self.account = self.key = self.payload = None
         self.status, self.rule, self.error, self.names = None, None, "", []
-        self.reply = b""
+        self.reply, self.gave = b"", None  # its body, its nonce
 
     def record(self):
         return {"at": round(self.at, 3), "method": self.method,
@@ -84,17 +84,13 @@ class MockHandler(Handler):
         req = Request(self, ca.base)
         with ca.changed:
             ca.requests.append(req)
-            ca.in_flight[req.endpoint] += 1
-            ca.most[req.endpoint] = max(ca.most[req.endpoint],
-                                        ca.in_flight[req.endpoint])
-            ca.most["all"] = max(ca.most["all"],
-                                 sum(ca.in_flight.values()))
+            ca.enter(req)
             rule = req.rule = ca.find_rule(req, self.served)
         try:
             self.play(ca, req, dict(rule.actions) if rule else {})
         finally:
+            ca.leave(req)
             with ca.changed:
-                ca.in_flight[req.endpoint] -= 1
                 ca.write(req)
                 ca.changed.notify_all()
 
@@ -115,8 +111,10 @@ class MockHandler(Handler):
                                   body.decode(errors="replace") +
                                   "\n".join(v for _, v in headers)))
         how = {k.replace("-", "_"): v for k, v in do.items() if k in (
-            "delay", "delay-body", "drip", "idle", "rst-body", "close",
-            "endless")}
+            "delay-body", "drip", "idle", "rst-body", "close", "endless")}
+        self.pause(do.get("delay", 0))
+        # Not later: the next one may come as soon as this one is read.
+        ca.leave(req)
         self.reply(status, headers, body, how)
 
 
@@ -132,7 +130,7 @@ class CA:
         self.acme = Acme(http_port)
         self.requests = []
         self.urls = set()  # all that we ever gave out
-        self.in_flight = collections.Counter()
+        self.inside = set()  # requests that are not answered yet
         self.most = collections.Counter()
         self.changed = threading.Condition(self.acme.lock)
         self.out = open(log, "w", buffering=1) if log else None
@@ -187,6 +185,16 @@ class CA:
         """Let all go that a rule's "hold" has stopped."""
         for r in self.acme.rules:
             r.gate.set()
+
+    def enter(self, req):
+        self.inside.add(req)
+        for what in req.endpoint, "all":
+            n = sum(what in (r.endpoint, "all") for r in self.inside)
+            self.most[what] = max(self.most[what], n)
+
+    def leave(self, req):
+        with self.changed:
+            self.inside.discard(req)
 
     def find_rule(self, req, served):
         try:
@@ -275,7 +283,8 @@ class CA:
         names = {k.lower() for k, _ in headers}
         more = [("Date", self.acme.date()), ("Cache-Control", "no-store")]
         if req.method != "GET" or req.endpoint == "newNonce":
-            more.append(("Replay-Nonce", self.acme.nonce()))
+            req.gave = self.acme.nonce()
+            more.append(("Replay-Nonce", req.gave))
         if kind and "content-type" not in names:
             more.append(("Content-Type", kind))
         if req.endpoint != "directory":
@@ -292,14 +301,19 @@ class CA:
                     headers = [(k, v) for k, v in headers
                                if k.lower() != key.lower()]
                 if text != "-":
-                    headers.append((key, text.removeprefix("+").replace(
-                        "$base", self.base)))
+                    headers.append((key, self.filled(text.removeprefix("+"))))
             elif action in ("set", "del"):
                 body = edit_json(body, action, value).replace(
                     b"$base", self.base.encode())
             elif action == "pem":
                 body = self.acme.spoil(req, value, body)
         return status, headers, body
+
+    def filled(self, text):
+        """text with $base, and with instants such as $date+2s."""
+        return re.sub(r"\$(date|rfc850|asctime)([+-]\w+)",
+                      lambda m: self.acme.date(script.span(m[2]), m[1]),
+                      text.replace("$base", self.base))
 
     def write(self, req):
         if self.out:
