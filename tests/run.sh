@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.." || exit 1
 ROOT=$(pwd)
 . tests/lib/setup.sh
 
-STAGES='lint unit clang trixie docs e2e systemd demo'
+STAGES='lint unit clang trixie docs e2e conformance systemd demo'
 JOBS=$(nproc)
 passed=0 failed=0 skipped=0
 
@@ -116,6 +116,10 @@ scenarios() {
 do_e2e() {
 	scenarios
 	release && sh tests/e2e/run.sh "$OUT/release"
+}
+
+do_conformance() {
+	release && sh tests/e2e/run.sh "$OUT/release" --conformance
 }
 
 do_systemd() {
