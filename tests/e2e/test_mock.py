@@ -378,7 +378,7 @@ def test_program(work):
     assert c.getresponse().status == 200
     c.close()
     began = time.monotonic()
-    p.send_signal(2)
+    p.terminate()
     assert "User-Agent" in p.communicate(timeout=20)[1]
     assert p.returncode == 1 and time.monotonic() - began < 15
     line, = (work / "log").read_text().splitlines()

@@ -21,38 +21,40 @@ def failed(d, name=A, count=1, timeout=40):
 
 
 REFUSALS = {
-    "already-replaced": "problem alreadyReplaced 409",
-    "conflict": "problem conflict 409",
-    "malformed-404": "problem malformed 404 no such certificate",
-    "malformed-400": "problem malformed 400 unknown field replaces",
-    "unauthorized-401": "problem unauthorized 401",
-    "unauthorized-403": "problem unauthorized 403",
-    "server-internal": "problem serverInternal 500 no such certificate",
-    "unheard-of": "problem about:blank 422"}
+    "replaced": "alreadyReplaced 409", "conflict": "conflict 409",
+    "unknown": "malformed 404 no such certificate",
+    "field": "malformed 400 unknown field replaces",
+    "other": "unauthorized 401", "account": "unauthorized 403",
+    "server": "serverInternal 500 no such certificate",
+    "untyped": "about:blank 422"}
 
 
 @pytest.mark.waits("ari")
-@pytest.mark.parametrize("how", REFUSALS)
-def test_r01_replaces_refused(mock, acmed, how):
+def test_r01_replaces_refused(mock, acmed):
     """J12: once more without it in the same attempt, and never again for that
     predecessor."""
     ca = mock()
-    d = acmed(ca, [A]).start()
-    d.installed(A)
-    ca.play(f"on POST ^/order$ with replaces: {REFUSALS[how]}")
-    d.renew(A)
-    d.installed(A, version=2)
-    orders = [r.payload for r in ca.seen("newOrder")]
-    assert ["replaces" in p for p in orders[:2]] == [False, True]
-    assert "replaces" not in orders[-1]
-    assert 3 <= len(orders) <= 5  # a 500 may be tried again first
+    names = [f"{n}.example.org" for n in REFUSALS]
+    d = acmed(ca, names).start()
+    d.installed(*names)
+    for name, problem in zip(names, REFUSALS.values()):
+        ca.play(f"on POST ^/order$ with replaces for {name}: "
+                f"problem {problem}")
+    for name in names:
+        d.renew(name)
+    d.installed(*names, version=2, timeout=60)
     assert not d.find("certificate not issued")
+    for name in names:
+        orders = ["replaces" in r.payload for r in ca.seen("newOrder")
+                  if name in r.names]
+        assert orders[:2] == [False, True] and orders[-1] is False, name
+        assert 3 <= len(orders) <= 5, name  # a 500 is tried again first
     # The next one has another predecessor, which may be named.
     ca.clear()
-    d.renew(A)
-    d.installed(A, version=3)
-    assert ca.seen("newOrder")[-1].payload["replaces"] == \
-        ca.acme.issued[1].ari
+    d.renew(names[0])
+    d.installed(names[0], version=3)
+    before = [c.ari for c in ca.acme.issued if c.names == [names[0]]]
+    assert ca.seen("newOrder")[-1].payload["replaces"] == before[1]
 
 
 @pytest.mark.waits("ari")
@@ -117,35 +119,48 @@ WINDOWS = {
 
 
 @pytest.mark.waits("ari")
-@pytest.mark.parametrize("what", WINDOWS)
-def test_r03_bad_windows(mock, acmed, what):
+def test_r03_bad_windows(mock, acmed):
     """J4: no window is no answer."""
-    ca = mock(f"on GET ^/ari/: set suggestedWindow = {WINDOWS[what]}")
-    d = acmed(ca, [A]).start()
+    names = [f"{n}.example.org" for n in WINDOWS]
+    ca = mock("\n".join(
+        f"on GET ^/ari/ for {name}: set suggestedWindow = {window}"
+        for name, window in zip(names, WINDOWS.values())))
+    d = acmed(ca, names).start()
     pids = d.pids()
-    d.installed(A)
-    ca.wait("renewalInfo")
-    d.renew(A)
-    d.installed(A, version=2)
-    ca.wait("renewalInfo", 2)
-    assert planned_by_life(d, ca)
+    d.installed(*names)
+    for i, name in enumerate(names):
+        ca.wait("renewalInfo", names=[name])
+        assert planned_by_life(d, ca, name)
     assert d.pids() == pids
-    assert ca.orders == 2
+    assert ca.orders == len(names)
+
+
+ARI_DOWN = {
+    "404": "problem malformed 404", "500": "html\n\tstatus 500",
+    "rst": "rst", "lost": "drop", "cut": "body {", "endless": "endless",
+    "nothing": "status 204", "limited": "problem rateLimited 429",
+    "hangs": "hold", "too-late":
+        'set suggestedWindow.start = "2098-01-01T00:00:00Z"\n'
+        '\tset suggestedWindow.end = "2099-01-01T00:00:00Z"'}
 
 
 @pytest.mark.waits("ari")
-@pytest.mark.parametrize("how", [
-    "problem malformed 404", "html 500", "rst", "drop", "body {", "endless",
-    "status 204", "problem rateLimited 429",
-    'set suggestedWindow.end = "2099-01-01T00:00:00Z"'])
-def test_r04_ari_down(mock, acmed, how):
+def test_r04_ari_down(mock, acmed):
     """J5: whatever is wrong with renewalInfo, renewing goes on by the life."""
-    ca = mock(f"life 16s\non GET ^/ari/: {how}")
-    d = acmed(ca, [A]).start()
-    d.installed(A, version=2, timeout=40)
-    assert ca.count("renewalInfo") >= 1
-    assert ca.count("renewalInfo") <= 12, "no storm"
+    d = acmed(mock(), ["x.example.org"])
+    cas = {}
+    for name, how in ARI_DOWN.items():
+        ca = cas[name] = mock(f"life 20s\non GET ^/ari/:\n\t{how}")
+        ca.acme.http_port = d.ca.http_port
+        d.set(ca={name: {"directory": ca.directory,
+                         "ca-file": str(ca.pki.root)}})
+        d.conf["domains"].append({"names": [f"{name}.example.org"],
+                                  "ca": name})
+    d.start()
+    d.installed(*[f"{n}.example.org" for n in cas], version=2, timeout=60)
     assert not d.find("certificate not issued")
+    for name, ca in cas.items():
+        assert 1 <= ca.count("renewalInfo") <= 12, name
 
 
 @pytest.mark.waits("ari")
@@ -346,20 +361,20 @@ def test_r13_huge_retry_after(mock, acmed):
     assert ca.count("newOrder") == 3
 
 
-@pytest.mark.parametrize("form", ["date", "rfc850", "asctime"])
-@pytest.mark.parametrize("skew", ["0s", "-50h"])
+@pytest.mark.parametrize("form, skew", [("date", "0s"), ("rfc850", "-50h"),
+                                        ("asctime", "26h")])
 def test_r14_retry_after_date(mock, acmed, form, skew):
     """E17: three forms of a date, by the server's own clock."""
     ca = mock(f"""
         date {skew}
         on POST ^/order$ hit 1: status 503
-            header Retry-After: ${form}+3s""")
+            header Retry-After: ${form}+2s""")
     d = acmed(ca, [A]).start()
     d.installed(A)
     x, = d.find("asking again")
-    assert 2000 <= x["wait_ms"] <= 3000
+    assert 1000 <= x["wait_ms"] <= 3000
     first, second = ca.seen("newOrder")
-    assert second.at - first.at >= 1.9
+    assert second.at - first.at >= 0.9
 
 
 def test_r22_account_vanished(mock, acmed):

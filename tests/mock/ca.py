@@ -10,6 +10,7 @@ import argparse
 import collections
 import json
 import re
+import signal
 import ssl
 import sys
 import tempfile
@@ -385,10 +386,10 @@ def main():
         sys.exit(f"ca.py: {e}")
     print(json.dumps({"directory": ca.directory,
                       "root": str(ca.pki.root)}), flush=True)
-    try:
-        threading.Event().wait(a.seconds)
-    except KeyboardInterrupt:
-        pass
+    over = threading.Event()
+    for signo in signal.SIGINT, signal.SIGTERM:
+        signal.signal(signo, lambda *_: over.set())
+    over.wait(a.seconds)
     ca.close()
     for b in ca.breaches:
         print(f"BREACH {b}", file=sys.stderr)
