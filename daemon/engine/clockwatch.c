@@ -22,7 +22,7 @@ engine_now(const struct engine *en)
 unsigned
 clock_mend(struct engine *en)
 {
-	int64_t now = engine_now(en);
+	int64_t now = clock_now();
 	uint32_t i;
 
 	for (i = 0; i < en->conf->n_cas; i++)
