@@ -456,8 +456,8 @@ dropped(void *arg, const struct store_value *v, const struct err *e)
 	(void)e;
 }
 
-static void
-drop_order(struct certs *cs, const struct cert *c)
+void
+certs_drop_order(struct certs *cs, const struct cert *c)
 {
 	char key[STORE_KEY_MAX];
 
@@ -593,7 +593,7 @@ save_end(void *arg, const struct store_value *v, const struct err *failed)
 		c->rev = v->rev;
 	if (failed == NULL && c->saving == SAVE_CERT && c->order_url == NULL &&
 	    c->begun == 0)
-		drop_order(cs, c);
+		certs_drop_order(cs, c);
 	saves_end(c, failed);
 	if (TAILQ_EMPTY(&c->saves) || c->save_op != NULL ||
 	    save_start(cs, c, &e) == 0)

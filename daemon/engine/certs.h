@@ -188,6 +188,8 @@ int certs_load(struct certs *, certs_loaded *, void *arg, struct err *);
 typedef void cert_saved(void *arg, const struct err *);
 struct save *cert_save(struct certs *, struct cert *, enum save_what,
     cert_saved *, void *arg, struct err *);
+/* Its order is over, or never was. */
+void certs_drop_order(struct certs *, const struct cert *);
 void save_cancel(struct save *); /* saved will not run; the save goes on */
 
 /* cert_file.c: as JSON, which is what is on disk. */

@@ -95,6 +95,9 @@ struct engine {
 	int64_t paced_at; /* pace_learn() was called */
 	uint32_t hooks; /* reload commands that run */
 	bool started;
+	bool stopping;
+	loop_fn *stopped;
+	struct loop_timer *stop_timer;
 
 	struct ipc_start start;
 	int64_t started_at;
@@ -106,6 +109,9 @@ struct engine {
 /* renew.c: everything that decides when. */
 int renew_init(struct engine *, struct err *);
 void renew_start(struct engine *); /* all state is loaded: begin */
+/* Begin nothing any more; stopped(engine) runs when no CA is at making an order
+ * for us, which would be lost, or in 3 s. */
+void renew_stop(struct engine *, loop_fn *stopped);
 void renew_done(struct engine *);
 /* Look at a certificate again: something about it has changed. */
 void renew_look(struct engine *, struct cert *);

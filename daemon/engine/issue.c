@@ -65,11 +65,24 @@ issue_free(struct issue *is)
 	free(is);
 }
 
+bool
+issue_ordering(const struct issue *is)
+{
+	return is->step == STEP_NEW_ORDER &&
+	       (is->save != NULL || (is->ask != NULL && ask_sent(is->ask)));
+}
+
 void
 issue_cancel(struct issue *is)
 {
-	if (is != NULL)
-		issue_free(is);
+	if (is == NULL)
+		return;
+	/* what was not sent makes no order */
+	if (is->cert->begun != 0 && !issue_ordering(is)) {
+		is->cert->begun = 0;
+		certs_drop_order(is->env->certs, is->cert);
+	}
+	issue_free(is);
 }
 
 static void
@@ -127,6 +140,10 @@ issue_go(struct issue *is)
 	struct err e;
 	int r;
 
+	if (is->env->halted) {
+		is->env->on_halted(is->env->halted_arg);
+		return;
+	}
 	if (++is->asks > ASKS_MAX + 8 * is->cert->conf->n_idents) {
 		(void)err_set(&e, ERR_LIMIT, 0, "no end in sight");
 		issue_fail(is, &e);

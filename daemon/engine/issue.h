@@ -28,6 +28,10 @@ struct issue_env { /* outlives every attempt */
 	struct upstairs *upstairs;
 	struct dns *dns;
 	const struct conf *conf;
+	/* No step is begun any more: what is on disk goes on later. */
+	bool halted;
+	void (*on_halted)(void *arg); /* one has come to where it would */
+	void *halted_arg;
 };
 
 enum issue_mode {
@@ -78,6 +82,9 @@ bool issue_replaces(const struct cert *, const struct session *);
 /* Which of that CA's limits such an order counts for. */
 struct budget_order issue_counts(
     const struct cert *, const struct session *, int64_t now);
+
+/* The CA may be making an order for it this moment. */
+bool issue_ordering(const struct issue *);
 
 /* Give up the order under way, which is not finalized: another CA is asked. */
 void issue_leave(const struct issue_env *, struct cert *);

@@ -16,22 +16,20 @@
 #include "lib/base/clock.h"
 #include "lib/base/fs.h"
 #include "lib/base/log.h"
+#include "lib/base/pool.h"
 #include "lib/io/confine.h"
 
 #define LISTEN_MAX 64
 #define AGENT_MAX  128
+#define DIRS_MAX   (512 << 10)
 
-/* What name resolution and TLS read of the system, and nothing else. */
+/*
+ * What name resolution and TLS read of the system.  Folders, since a rule is
+ * about the file that is there now: resolv.conf is replaced whenever a lease
+ * changes, and roots with each update.  Of /etc, what everybody may read.
+ */
 static const char *const read_paths[] = {
-	"/etc/resolv.conf",
-	"/etc/hosts",
-	"/etc/host.conf",
-	"/etc/nsswitch.conf",
-	"/etc/gai.conf",
-	"/etc/services",
-	"/etc/ld.so.cache",
-	"/etc/ssl",
-	"/etc/localtime",
+	"/etc",
 	"/usr/share/ca-certificates",
 	"/usr/local/share/ca-certificates",
 	"/usr/share/zoneinfo",
@@ -39,6 +37,8 @@ static const char *const read_paths[] = {
 	"/lib",
 	"/lib64",
 	"/run/systemd/resolve",
+	"/run/NetworkManager",
+	"/run/resolvconf",
 	"/dev/urandom",
 	"/dev/null",
 	"/proc/sys",
@@ -57,7 +57,11 @@ stop(struct engine *en, const char *why, const struct err *e)
 static void
 on_keeper_lost(void *arg, const struct err *e)
 {
-	stop(arg, "keeper lost", e);
+	const struct engine *en = arg;
+
+	/* told to end when we were, it need not wait for a CA */
+	if (!en->stopping)
+		stop(arg, "keeper lost", e);
 }
 
 static void
@@ -67,10 +71,22 @@ on_super_gone(void *arg, const struct err *e)
 }
 
 static void
+on_stopped(void *arg)
+{
+	stop(arg, "", NULL);
+}
+
+/* An order that the CA is making just now is waited for, not for long. */
+static void
 on_term(void *arg, int signo)
 {
+	struct engine *en = arg;
+
 	(void)signo;
-	stop(arg, "", NULL);
+	if (!en->stopping && en->started)
+		renew_stop(en, on_stopped);
+	else
+		stop(en, "", NULL);
 }
 
 static void
@@ -143,6 +159,7 @@ setup(struct engine *en, struct err *e)
 static int
 go_unprivileged(const struct engine *en, struct err *e)
 {
+	AUTO(pool_free) struct pool *pool = pool_new(DIRS_MAX);
 	const char *paths[NELEM(read_paths) + 65] = { NULL };
 	const int write_dirs[] = { IPC_FD_STATE, -1 };
 	struct confine_spec spec = { CONFINE_ENGINE, paths, write_dirs };
@@ -152,9 +169,21 @@ go_unprivileged(const struct engine *en, struct err *e)
 
 	for (; n < NELEM(read_paths); n++)
 		paths[n] = read_paths[n];
-	for (i = 0; i < en->conf->n_cas && n < NELEM(paths) - 1; i++)
-		if (en->conf->cas[i].used && en->conf->cas[i].ca_file != NULL)
-			paths[n++] = en->conf->cas[i].ca_file;
+	for (i = 0; i < en->conf->n_cas && n < NELEM(paths) - 1; i++) {
+		char *dir;
+
+		if (en->conf->cas[i].ca_file == NULL)
+			continue;
+		dir = pool == NULL
+			  ? NULL
+			  : pool_strdup(pool, en->conf->cas[i].ca_file);
+		if (dir == NULL)
+			return err_nomem(e, "ca-file");
+		/* an absolute path; of "/x" the file itself has to do */
+		if (strrchr(dir, '/') != dir)
+			*strrchr(dir, '/') = '\0';
+		paths[n++] = dir;
+	}
 	if (confine(&spec, &done, e) == -1)
 		return -1;
 	log_debug("confined", KN("landlock", done.landlock_abi),

@@ -19,6 +19,7 @@
 #define HOUR         INT64_C(3600)
 #define DAY          (24 * HOUR)
 #define STATUS_MS    200
+#define STOP_MS      3000
 #define FAILING_MAX  1000000
 #define REHEARSE_MAX 3 /* in vain, before a real try again */
 #define LATE         125000 /* of the lifetime left, in 1/1000000 */
@@ -487,11 +488,49 @@ settle_budget(struct engine *en, struct cert *c, const struct outcome *o)
 }
 
 static void
+halted(void *arg)
+{
+	struct engine *en = arg;
+	uint32_t i;
+
+	for (i = 0; i < en->certs.n; i++)
+		if (en->certs.all[i].issue != NULL &&
+		    issue_ordering(en->certs.all[i].issue))
+			return;
+	loop_timer_set(en->stop_timer, 0);
+}
+
+void
+renew_stop(struct engine *en, loop_fn *stopped)
+{
+	en->stopping = true;
+	en->stopped = stopped;
+	en->issue_env.halted = true;
+	en->issue_env.on_halted = halted;
+	en->issue_env.halted_arg = en;
+	loop_timer_set(en->stop_timer, STOP_MS);
+	halted(en);
+}
+
+static void
+on_stop_timer(void *arg)
+{
+	struct engine *en = arg;
+
+	en->stopped(en);
+}
+
+static void
 ended(void *arg, struct cert *c, const struct outcome *o)
 {
 	struct engine *en = arg;
 	struct ca_queue *q = &en->cas[c->queue];
 
+	/* the end is not the CA's fault: what is on disk holds */
+	if (en->stopping) {
+		halted(en);
+		return;
+	}
 	clock_look(en); /* a reply may have told of the time */
 	q->active--;
 	busy(en, c, false);
@@ -520,7 +559,8 @@ may_start(const struct ca_queue *q)
 	const struct breaker *b;
 	const struct conf_ca *ca;
 
-	if (!q->engine->started || q->engine->clock_bad ||
+	if (!q->engine->started || q->engine->stopping ||
+	    q->engine->clock_bad ||
 	    (q->ready.n == 0 && q->limited.n == 0))
 		return false;
 	ca = session_ca(q->session);
@@ -764,8 +804,10 @@ renew_init(struct engine *en, struct err *e)
 
 	en->tick = loop_timer_new(en->loop, on_tick, en, e);
 	en->status_timer = loop_timer_new(en->loop, on_status, en, e);
+	en->stop_timer = loop_timer_new(en->loop, on_stop_timer, en, e);
 	en->cas = calloc(en->conf->n_cas + 1, sizeof(*en->cas));
-	if (en->cas == NULL || en->tick == NULL || en->status_timer == NULL)
+	if (en->cas == NULL || en->tick == NULL || en->status_timer == NULL ||
+	    en->stop_timer == NULL)
 		return err_nomem(e, "schedule");
 	for (i = 0; i < en->conf->n_cas; i++)
 		if (queue_init(en, i, e) == -1)
@@ -818,4 +860,5 @@ renew_done(struct engine *en)
 	heap_done(&en->sleeping);
 	loop_timer_free(en->tick);
 	loop_timer_free(en->status_timer);
+	loop_timer_free(en->stop_timer);
 }

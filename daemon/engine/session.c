@@ -41,6 +41,7 @@ struct ask {
 	void *arg;
 	bool told, go; /* turn() was called; ask_go() was */
 	bool setup, jwk, once, started, queued_order;
+	bool sent;
 	bool slotted; /* has its place among the requests a second (Q6) */
 	unsigned resends, tries;
 	unsigned registration; /* the session's, when it was last sent */
@@ -367,6 +368,7 @@ on_signed(void *arg, const struct keys_reply *k, const struct err *failed)
 		    k->len, REQUEST_MAX);
 	else
 		a->call = http_start(a->s->env->http, &req, on_reply, a, &e);
+	a->sent = a->call != NULL;
 	if (a->call == NULL)
 		ask_finish(a, NULL, &e);
 }
@@ -512,6 +514,12 @@ ask_go(struct ask *a)
 {
 	a->go = true;
 	loop_timer_set(a->s->next_order, 0);
+}
+
+bool
+ask_sent(const struct ask *a)
+{
+	return a->sent;
 }
 
 static bool

@@ -82,6 +82,7 @@ struct ask *session_ask(struct session *, const struct ask_spec *, ask_done *,
     void *arg, struct err *);
 void ask_cancel(struct ask *); /* NULL is fine */
 void ask_go(struct ask *);
+bool ask_sent(const struct ask *); /* it is on its way, or was */
 
 /*
  * When the CA may be asked again: 0 now, INT64_MAX when a person must act.

@@ -6,6 +6,7 @@ import socket
 import threading
 
 import pytest
+from proxy import Proxy
 from util import (BUILD, cert_names, free_port, proc_fds, proc_inodes, raw,
                   run, until)
 
@@ -335,3 +336,25 @@ def test_printed_configuration_runs(ca, acmed, work):
     d.start().installed("a.example.org")
     argv = d.cert("a.example.org")["reload"]
     assert argv == ["/bin/sh", "-c", "true \"a b\" 'c'\n: $0 \\"]
+
+
+def test_reload_while_an_order_is_made(ca, acmed):
+    """A planned restart waits for the answer to newOrder: that order is the
+    one that is used."""
+    p = Proxy(ca)
+    try:
+        held = p.rule("POST", "^/order-plz", keep=threading.Event())
+        d = acmed(p, ["a.example.org"]).start()
+        until(lambda: held.hits == 1 and ca.orders == 1, 20,
+              "the order to be made")
+        n = len(d.lines)
+        d.signal(signal.SIGHUP)
+        d.wait("reloaded", since=n)
+        held.what["keep"].set()
+        d.wait("ready", part="supervisor", since=n)
+        d.installed("a.example.org")
+        assert ca.orders == 1
+        assert len(d.find("order made")) == 1
+        assert not d.find("certificate not issued")
+    finally:
+        p.stop()
