@@ -6,6 +6,7 @@
 
 #include "daemon/engine/calls.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 struct call {
@@ -73,4 +74,11 @@ calls_answer(struct calls *cs, uint32_t id, const void *reply, const void *tail,
 		c->done(c->arg, reply, tail, tail_len, NULL);
 	free(c);
 	return 0;
+}
+
+bool
+calls_unheard(const struct err *e)
+{
+	return e->kind == ERR_SYS &&
+	       (e->num == EPIPE || e->num == ECONNRESET || e->num == ENOTCONN);
 }

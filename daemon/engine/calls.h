@@ -37,3 +37,10 @@ void call_cancel(struct call *); /* its callback will not run; NULL is fine */
 /* An answer with that id came.  -1: nobody asked (the peer is mad). */
 int calls_answer(struct calls *, uint32_t id, const void *reply,
     const void *tail, size_t tail_len, struct err *);
+
+/*
+ * Whether a question could not be sent because nobody is there any more.  It is
+ * not answered then, and nothing has failed by it: the end of the channel comes
+ * to its owner in a moment, and with it the end of this process.
+ */
+bool calls_unheard(const struct err *);

@@ -134,7 +134,8 @@ ask(struct keys *k, const struct question *q, keys_done *done, void *arg,
 	if (op->call == NULL)
 		return NULL;
 	if (chan_send(k->chan, q->type, id, q->body, q->size, q->tail,
-		q->tail_len, -1, e) == -1) {
+		q->tail_len, -1, e) == -1 &&
+	    !calls_unheard(e)) {
 		call_cancel(op->call);
 		return NULL;
 	}

@@ -178,7 +178,8 @@ upstairs_install(struct upstairs *u, const struct install *in,
 		return NULL;
 	op->done.installed = done;
 	if (chan_send(u->chan, IPC_INSTALL, id, &b, sizeof(b), NULL, 0, fd,
-		e) == -1) {
+		e) == -1 &&
+	    !calls_unheard(e)) {
 		up_cancel(op);
 		return NULL;
 	}
@@ -213,7 +214,8 @@ upstairs_hook(struct upstairs *u, const uint32_t *certs, size_t n,
 		struct ipc_hook b = { .cert = certs[i], .more = i + 1 < n };
 
 		if (chan_send(u->chan, IPC_HOOK, id, &b, sizeof(b), NULL, 0, -1,
-			e) == -1) {
+			e) == -1 &&
+		    !calls_unheard(e)) {
 			up_cancel(op);
 			return NULL;
 		}
@@ -249,7 +251,8 @@ upstairs_reload(
 		return NULL;
 	op->done.reloaded = done;
 	if (chan_send(u->chan, IPC_RELOAD, id, &b, sizeof(b), NULL, 0, -1, e) ==
-	    -1) {
+		-1 &&
+	    !calls_unheard(e)) {
 		up_cancel(op);
 		return NULL;
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Questions and answers by id: in any order, cancelled, never asked. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -116,6 +117,23 @@ asked_from_inside(void **state)
 	assert_int_equal(a.n, 2);
 }
 
+/* What nobody heard has not failed; what was not sent has. */
+static void
+unheard(void **state)
+{
+	struct err e;
+
+	(void)state;
+	(void)err_set(&e, ERR_SYS, EPIPE, "send");
+	assert_true(calls_unheard(&e));
+	(void)err_set(&e, ERR_SYS, ECONNRESET, "send");
+	assert_true(calls_unheard(&e));
+	(void)err_set(&e, ERR_SYS, EMSGSIZE, "send");
+	assert_false(calls_unheard(&e));
+	(void)err_set(&e, ERR_LIMIT, EPIPE, "send");
+	assert_false(calls_unheard(&e));
+}
+
 int
 main(void)
 {
@@ -124,6 +142,7 @@ main(void)
 		cmocka_unit_test(nobody_asked),
 		cmocka_unit_test(cancelled),
 		cmocka_unit_test(asked_from_inside),
+		cmocka_unit_test(unheard),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
