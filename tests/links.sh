@@ -44,6 +44,8 @@ no_calls()
 
 for program in acmed acmed-engine acmed-keeper acmectl; do
 	test -x "$dir/$program" || violation "$dir/$program: not there"
+	! grep -q ACMED_FAULTS "$dir/$program" ||
+		violation "$program has a disk that fails on demand"
 done
 test "$bad" = 0 || exit 1
 

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.." || exit 1
 ROOT=$(pwd)
 . tests/lib/setup.sh
 
-STAGES='lint unit clang trixie docs e2e conformance systemd demo'
+STAGES='lint unit clang trixie docs e2e conformance faults systemd demo'
 JOBS=$(nproc)
 passed=0 failed=0 skipped=0
 
@@ -120,6 +120,15 @@ do_e2e() {
 
 do_conformance() {
 	release && sh tests/e2e/run.sh "$OUT/release" --conformance
+}
+
+# A disk that fails at every call: ACMED_FAULTS_FULL.
+do_faults() {
+	build "$OUT/faults" -DCMAKE_C_COMPILER=gcc \
+	    -DCMAKE_BUILD_TYPE=RelWithDebInfo -DACMED_WERROR=ON \
+	    -DACMED_FAULTS=ON &&
+	    PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 tests/faults/disk.py \
+		"$OUT/faults"
 }
 
 do_systemd() {

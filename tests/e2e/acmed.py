@@ -245,8 +245,8 @@ class Acmed:
 
     # Control socket
 
-    def ask(self, method, path, headers=None):
-        c = UnixConnection(self.socket)
+    def ask(self, method, path, headers=None, timeout=20):
+        c = UnixConnection(self.socket, timeout)
         try:
             c.request(method, path, headers=headers or {})
             r = c.getresponse()
