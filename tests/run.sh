@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.." || exit 1
 ROOT=$(pwd)
 . tests/lib/setup.sh
 
-STAGES='lint unit clang trixie docs e2e conformance faults systemd demo'
+STAGES='lint unit clang trixie docs e2e conformance kill faults systemd demo'
 JOBS=$(nproc)
 passed=0 failed=0 skipped=0
 
@@ -120,6 +120,14 @@ do_e2e() {
 
 do_conformance() {
 	release && sh tests/e2e/run.sh "$OUT/release" --conformance
+}
+
+# The longer the more of them: ACMED_KILLS.
+do_kill() {
+	release && cd tests/e2e && ACMED_BUILD=$OUT/release \
+	    PATH=/usr/sbin:/sbin:$PATH PYTHONDONTWRITEBYTECODE=1 \
+	    /usr/bin/python3 -m pytest -p no:cacheprovider -rP --tb=short \
+	    test_killing.py
 }
 
 # A disk that fails at every call: ACMED_FAULTS_FULL.

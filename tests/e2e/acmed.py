@@ -69,6 +69,7 @@ class Acmed:
         self._reader = None
         self.prefix = []
         self.env = {}
+        self.listener = None  # a socket to hand over as systemd does
 
     # Configuration
 
@@ -104,16 +105,24 @@ class Acmed:
             fcntl.fcntl(w, F_SETPIPE_SZ, 4096)  # one slot: one line
         return r, w
 
+    def _before_exec(self):
+        die_with_parent()
+        if self.listener:
+            os.dup2(self.listener.fileno(), 3)
+
     def spawn(self, *args):
         """Start it, and read its log; does not wait for anything."""
         if not self.config.exists():
             self.write()
         r, w = self._pipe()
+        activate = ["/bin/sh", "-c", 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"',
+                    "sh"] if self.listener else []
         self.process = subprocess.Popen(
-            [*self.prefix, str(BUILD / "acmed"), "-c", str(self.config),
+            [*activate, *self.prefix, str(BUILD / "acmed"), "-c", str(self.config),
              *args], stdin=subprocess.DEVNULL, stdout=w, stderr=w,
             env={**os.environ, **self.env}, cwd="/",
-            preexec_fn=die_with_parent)
+            pass_fds=(3,) if self.listener else (),
+            preexec_fn=self._before_exec)
         os.close(w)
         self._reader = threading.Thread(target=self._read, args=(r,),
                                         daemon=True)

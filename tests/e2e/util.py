@@ -59,11 +59,23 @@ def free_port(*hosts):
     raise RuntimeError("no free port")
 
 
+def inotify_new():
+    fd = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+    if fd == -1:
+        raise OSError(ctypes.get_errno(), "inotify")
+    return fd
+
+
+def inotify_add(fd, folder, mask):
+    """-1: it is not there."""
+    return _libc.inotify_add_watch(fd, os.fsencode(folder), mask)
+
+
 def watch_renames(folder):
     """A descriptor that can be read when something in folder was renamed."""
-    fd = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+    fd = inotify_new()
     moved_to = 0x80
-    if fd == -1 or _libc.inotify_add_watch(fd, bytes(folder), moved_to) == -1:
+    if inotify_add(fd, folder, moved_to) == -1:
         raise OSError(ctypes.get_errno(), "inotify")
     return fd
 
