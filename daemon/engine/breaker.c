@@ -16,20 +16,21 @@ breaker_trip(struct breaker *b, int64_t retry_after_s, bool counts, int64_t now)
 	static const int64_t waits[] = { 30, 60, 120, 300, 600 };
 	unsigned n = b->failures < NELEM(waits) ? b->failures
 						: (unsigned)NELEM(waits) - 1;
+	int64_t said = retry_after_s < DAY ? retry_after_s : DAY;
 	int64_t wait = rnd_jitter(waits[n], 20);
 
-	if (retry_after_s > wait)
-		wait = retry_after_s < DAY ? retry_after_s : DAY;
-	if (b->until != 0 && (b->until == INT64_MAX || retry_after_s <= 0 ||
-				 now + wait <= b->until))
-		return false;
-	if (b->until == 0) {
-		b->failures++;
-		b->counted += counts ? 1 : 0;
+	if (b->until != 0) {
+		if (said <= 0 || b->until == INT64_MAX ||
+		    now + said <= b->until)
+			return false;
+		b->until = now + said;
+		return true;
 	}
+	b->failures++;
+	b->counted += counts ? 1 : 0;
 	if (b->since == 0)
 		b->since = now;
-	b->until = now + wait;
+	b->until = now + (said > wait ? said : wait);
 	return true;
 }
 

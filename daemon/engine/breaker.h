@@ -17,8 +17,8 @@ struct breaker {
 
 /*
  * It failed.  30 s, 1, 2, 5, then 10 min, +- 20 %; or as the CA says, up to a
- * day.  counts: it is the CA's, and not our network's.  False: the same trouble as another request has just met, nothing is
- * changed.
+ * day.  counts: it is the CA's, and not our network's.  False: the same
+ * trouble as another request has just met, nothing is changed.
  */
 bool breaker_trip(
     struct breaker *, int64_t retry_after_s, bool counts, int64_t now);
