@@ -51,6 +51,58 @@ pick_spreads(void **state)
 	assert_int_equal(schedule_pick(T0, T0), T0);
 }
 
+/* J3: uniform in the window, both ends included. */
+static void
+in_the_window(void **state)
+{
+	unsigned seen[5] = { 0 }, i, quarters[4] = { 0 };
+	int64_t at;
+
+	(void)state;
+	rnd_seed(1);
+	for (i = 0; i < 500; i++) {
+		at = schedule_in_window(T0, T0 + 4);
+		assert_in_range(at, T0, T0 + 4);
+		seen[at - T0]++;
+	}
+	for (i = 0; i < 5; i++)
+		assert_in_range(seen[i], 70, 130);
+	for (i = 0; i < 4000; i++)
+		quarters[(schedule_in_window(T0, T0 + 2 * DAY) - T0) * 4 /
+			 (2 * DAY + 1)]++;
+	for (i = 0; i < 4; i++)
+		assert_in_range(quarters[i], 900, 1100);
+	/* a window of centuries does not run over */
+	assert_in_range(
+	    schedule_in_window(T0, INT64_C(1) << 40), T0, INT64_C(1) << 40);
+}
+
+/* J5: what the CA says makes it earlier, or a little later; never too late. */
+static void
+the_ca_says(void **state)
+{
+	int64_t end = T0 + 80 * DAY, mine = T0 + 53 * DAY;
+
+	(void)state;
+	assert_int_equal(schedule_renew_at(T0, end, mine, 0), mine);
+	assert_int_equal(schedule_renew_at(T0, end, mine, T0 + 5), T0 + 5);
+	assert_int_equal(
+	    schedule_renew_at(T0, end, mine, T0 - 90 * DAY), T0 - 90 * DAY);
+	assert_int_equal(
+	    schedule_renew_at(T0, end, mine, mine + 5 * DAY), mine + 5 * DAY);
+	/* a quarter of the lifetime is left */
+	assert_int_equal(
+	    schedule_renew_at(T0, end, mine, T0 + 60 * DAY), T0 + 60 * DAY);
+	assert_int_equal(
+	    schedule_renew_at(T0, end, mine, T0 + 60 * DAY + 1), T0 + 60 * DAY);
+	assert_int_equal(
+	    schedule_renew_at(T0, end, mine, end + DAY), T0 + 60 * DAY);
+	/* J14: 160 hours and a window of 3.2 h */
+	assert_int_equal(schedule_renew_at(T0, T0 + 160 * HOUR, T0 + 80 * HOUR,
+			     T0 + 81 * HOUR),
+	    T0 + 81 * HOUR);
+}
+
 static void
 backoff_within(unsigned n, int64_t life, int64_t wait)
 {
@@ -170,6 +222,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(due_is_a_fraction),
 		cmocka_unit_test(pick_spreads),
+		cmocka_unit_test(in_the_window),
+		cmocka_unit_test(the_ca_says),
 		cmocka_unit_test(ladder),
 		cmocka_unit_test(what_decides),
 		cmocka_unit_test(clock_is_sane),

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: ISC */
+/* Which CA of a list is asked next (protocol N2). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon/engine/failover.h"
+#include "lib/acme/problem.h"
+#include "lib/base/cleanup.h"
+
+#define T0   INT64_C(1796083200)
+#define HOUR INT64_C(3600)
+#define DAY  (24 * HOUR)
+
+static const uint32_t list[] = { 4, 2, 7 };
+static struct conf_cert confs = { .name = "a", .cas = list, .n_cas = 3 };
+static const struct conf conf = { .failover_after = 3 };
+static struct cert c;
+static struct decision d;
+static struct err e;
+
+static int
+setup(void **state)
+{
+	(void)state;
+	c = (struct cert){ .conf = &confs, .order_ca = CONF_NONE };
+	c.have = (struct issued){ .version = 1,
+		.not_before = T0 - 30 * DAY,
+		.not_after = T0 + 60 * DAY };
+	confs.n_cas = 3;
+	return 0;
+}
+
+/* An attempt at the CA that is next fails like that. */
+static bool
+fails(enum err_kind kind, unsigned problem, int64_t said)
+{
+	struct policy_in in = { .err = &e,
+		.where = WHERE_ORDER,
+		.failures = 1,
+		.not_before = c.have.not_before,
+		.not_after = c.have.not_after,
+		.now = T0 };
+
+	(void)err_set(&e, kind, 400, "x");
+	e.problem = problem;
+	e.retry_after_s = said;
+	policy_decide(&in, &d);
+	return failover_after(&conf, &c, &d, T0);
+}
+
+static void
+after_so_many(void **state)
+{
+	(void)state;
+	assert_int_equal(failover_ca(&c), 4);
+	assert_false(fails(ERR_PROTO, 0, -1));
+	assert_false(fails(ERR_PROTO, 0, -1));
+	assert_int_equal(failover_ca(&c), 4);
+	c.rehearse = true;
+	c.rehearsed = 2;
+	assert_true(fails(ERR_PROTO, 0, -1));
+	assert_int_equal(failover_ca(&c), 2);
+	/* at once, and as with nothing behind it */
+	assert_in_range(d.until, T0 + 1, T0 + 31);
+	assert_int_equal(c.ca_failures, 0);
+	assert_false(c.rehearse);
+	assert_int_equal(c.rehearsed, 0);
+	failover_reset(&c);
+	assert_int_equal(failover_ca(&c), 4);
+}
+
+/* Every one has had its turn: no faster than the ladder. */
+static void
+round_again(void **state)
+{
+	(void)state;
+	assert_true(fails(ERR_PROBLEM, PROBLEM_CAA, -1));
+	assert_int_equal(failover_ca(&c), 2);
+	assert_false(d.operator);
+	assert_true(fails(ERR_PROBLEM, PROBLEM_CAA, -1));
+	assert_int_equal(failover_ca(&c), 7);
+	assert_true(fails(ERR_PROBLEM, PROBLEM_CAA, -1));
+	assert_int_equal(failover_ca(&c), 4);
+	assert_in_range(d.until, T0 + 48, T0 + 72);
+	assert_true(d.operator);
+}
+
+static void
+only_one(void **state)
+{
+	unsigned i;
+
+	(void)state;
+	confs.n_cas = 1;
+	for (i = 0; i < 9; i++)
+		assert_false(fails(ERR_PROBLEM, PROBLEM_CAA, -1));
+	assert_int_equal(failover_ca(&c), 4);
+	assert_true(d.operator);
+}
+
+/* With less than a quarter of the lifetime left there is no time to lose. */
+static void
+short_of_time(void **state)
+{
+	(void)state;
+	c.have.not_after = T0 + 10 * DAY + 1;
+	assert_false(fails(ERR_PROTO, 0, -1));
+	c.have.not_after = T0 + 9 * DAY;
+	assert_true(fails(ERR_PROTO, 0, -1));
+	/* but without any, a first try may fail */
+	failover_reset(&c);
+	c.have = (struct issued){ 0 };
+	assert_false(fails(ERR_PROTO, 0, -1));
+}
+
+/* What would fail anywhere. */
+static void
+never(void **state)
+{
+	static const unsigned p[] = { PROBLEM_DNS, PROBLEM_CONNECTION,
+		PROBLEM_TLS, PROBLEM_INCORRECT_RESPONSE, PROBLEM_MALFORMED };
+	unsigned i, k;
+
+	(void)state;
+	c.have.not_after = T0 + DAY;
+	for (i = 0; i < NELEM(p); i++)
+		for (k = 0; k < 9; k++)
+			assert_false(fails(ERR_PROBLEM, p[i], -1));
+	assert_false(fails(ERR_SYS, 0, -1));
+	assert_int_equal(failover_ca(&c), 4);
+	assert_int_equal(c.ca_failures, 0);
+}
+
+static void
+limits(void **state)
+{
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < 9; i++)
+		assert_false(
+		    fails(ERR_PROBLEM, PROBLEM_RATE_LIMITED, 2 * HOUR));
+	assert_int_equal(failover_ca(&c), 4);
+	assert_true(fails(ERR_PROBLEM, PROBLEM_RATE_LIMITED, 9 * DAY));
+	assert_int_equal(failover_ca(&c), 2);
+	assert_in_range(d.until, T0 + 1, T0 + 31);
+}
+
+/* Failures that count need not come one right after the other. */
+static void
+others_between(void **state)
+{
+	(void)state;
+	assert_false(fails(ERR_PROTO, 0, -1));
+	assert_false(fails(ERR_PROBLEM, PROBLEM_DNS, -1));
+	assert_false(fails(ERR_PROTO, 0, -1));
+	assert_false(fails(ERR_PROBLEM, PROBLEM_DNS, -1));
+	assert_true(fails(ERR_PROTO, 0, -1));
+}
+
+/* The CA as a whole */
+
+static bool
+blocked(int64_t until, int64_t since, unsigned counted)
+{
+	struct breaker b = { .until = until,
+		.since = since,
+		.failures = counted,
+		.counted = counted };
+
+	c.ca_at = 0;
+	return failover_blocked(&conf, &c, &b, T0);
+}
+
+static void
+ca_in_trouble(void **state)
+{
+	(void)state;
+	assert_false(blocked(0, T0 - DAY, 9)); /* it is being tried */
+	/* for hours, and often enough, by what is the CA's */
+	assert_false(blocked(T0 + 60, T0 - 2 * HOUR + 1, 9));
+	assert_false(blocked(T0 + 60, T0 - 2 * HOUR, 2));
+	assert_true(blocked(T0 + 60, T0 - 2 * HOUR, 3));
+	assert_int_equal(failover_ca(&c), 2);
+	/* a person must act there */
+	assert_true(blocked(INT64_MAX, T0, 0));
+	/* no time to lose */
+	c.have.not_after = T0 + 9 * DAY;
+	assert_false(blocked(T0 + 60, T0 - 100, 2));
+	assert_true(blocked(T0 + 60, T0 - 100, 3));
+	c.have = (struct issued){ 0 };
+	assert_false(blocked(T0 + 60, T0 - 100, 2));
+	assert_true(blocked(T0 + 60, T0 - 100, 3));
+	confs.n_cas = 1;
+	assert_false(blocked(INT64_MAX, T0, 0));
+}
+
+/* An order that may be finalized by now is not left; a pending one is. */
+static void
+order_under_way(void **state)
+{
+	static char url[] = "https://ca/order/1", key[] = "k";
+
+	(void)state;
+	c.order_url = url;
+	assert_true(blocked(INT64_MAX, T0, 0));
+	c.order_key = key;
+	assert_false(blocked(INT64_MAX, T0, 0));
+	c.rehearsal = true;
+	assert_true(blocked(INT64_MAX, T0, 0));
+}
+
+#define T(fn) cmocka_unit_test_setup(fn, setup)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(after_so_many),
+		T(round_again),
+		T(only_one),
+		T(short_of_time),
+		T(never),
+		T(limits),
+		T(others_between),
+		T(ca_in_trouble),
+		T(order_under_way),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
