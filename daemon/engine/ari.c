@@ -15,14 +15,14 @@
 #include "lib/base/log.h"
 #include "lib/base/rnd.h"
 
-#define MINUTE      INT64_C(60)
-#define HOUR        (60 * MINUTE)
-#define DAY         (24 * HOUR)
-#define USUAL_S     (6 * HOUR)  /* when the CA does not say (4.3.3) */
-#define LOOKS_MAX   8           /* at once */
-#define SPREAD_S    2           /* a certificate, after a start */
-#define CURL_TIMED  28          /* CURLE_OPERATION_TIMEDOUT */
-#define TRIES_MAX   9           /* 1 min doubled so often is over 6 h */
+#define MINUTE     INT64_C(60)
+#define HOUR       (60 * MINUTE)
+#define DAY        (24 * HOUR)
+#define USUAL_S    (6 * HOUR) /* when the CA does not say (4.3.3) */
+#define LOOKS_MAX  8          /* at once */
+#define SPREAD_S   2          /* a certificate, after a start */
+#define CURL_TIMED 28         /* CURLE_OPERATION_TIMEDOUT */
+#define TRIES_MAX  9          /* 1 min doubled so often is over 6 h */
 
 #define OF(ptr) \
 	((struct cert *)(void *)((char *)(ptr)-offsetof(struct cert, look)))
@@ -108,8 +108,7 @@ tell(const struct engine *en, const struct cert *c)
 
 /* The same window keeps its instant, whatever else is new (protocol J3). */
 static void
-take_window(
-    struct engine *en, struct cert *c, const struct renewal_info *info)
+take_window(struct engine *en, struct cert *c, const struct renewal_info *info)
 {
 	struct window *w = &c->window;
 	struct err e = { .kind = ERR_NONE };
@@ -123,8 +122,7 @@ take_window(
 	w->start = info->start;
 	w->end = info->end;
 	free(w->url);
-	w->url =
-	    info->explanation == NULL ? NULL : strdup(info->explanation);
+	w->url = info->explanation == NULL ? NULL : strdup(info->explanation);
 	w->past_since = info->end > now ? 0 : now;
 	tell(en, c);
 	if (cert_save(&en->certs, c, SAVE_CERT, saved, c, &e) == NULL)
@@ -166,8 +164,7 @@ failed(struct engine *en, struct cert *c, const struct err *e)
 		renew_look(en, c);
 	}
 	look_at(en, c,
-	    clock_now() +
-		as_said(e->retry_after_s, after_failure(w, e)));
+	    clock_now() + as_said(e->retry_after_s, after_failure(w, e)));
 }
 
 static void
@@ -185,8 +182,8 @@ on_info(void *arg, const struct reply *r, const struct err *e)
 	    renewal_info_decode(r->body, r->len, pool, &info, &bad) == 0) {
 		c->window.failures = 0;
 		look_at(en, c,
-		    clock_now() + as_said(r->retry_after_s,
-					 rnd_jitter(USUAL_S, 20)));
+		    clock_now() +
+			as_said(r->retry_after_s, rnd_jitter(USUAL_S, 20)));
 		take_window(en, c, &info);
 	} else {
 		if (pool == NULL)
@@ -213,9 +210,9 @@ static void
 ask(struct engine *en, struct cert *c)
 {
 	struct session *s = issuer_of(en, c);
-	struct ask_spec spec = { .kind = ASK_RENEWAL,
-		.url = c->have.ari_id,
-		.once = true };
+	struct ask_spec spec = {
+		.kind = ASK_RENEWAL, .url = c->have.ari_id, .once = true
+	};
 	struct err e;
 
 	if (s == NULL || session_blocked(s, NULL) != 0) {

@@ -202,8 +202,7 @@ budget_free(struct budget *b)
 }
 
 struct budget *
-budget_clone(
-    const struct budget *from, const struct conf_ca *ca, struct err *e)
+budget_clone(const struct budget *from, const struct conf_ca *ca, struct err *e)
 {
 	AUTO(budget_free) struct budget *b = budget_new(ca, from->psl, e);
 	const struct entry *en;
@@ -319,8 +318,8 @@ when_ms(const struct budget *b, const struct budget_order *o, unsigned which,
 	char key[BUDGET_KEY_MAX];
 
 	if ((which & OF_ACCOUNT) != 0 && counts(b, o, LIMIT_NEW_ORDERS)) {
-		l.when_ms = bucket_when(
-		    &b->ca->limits[LIMIT_NEW_ORDERS], b->orders_full_ms, now_ms);
+		l.when_ms = bucket_when(&b->ca->limits[LIMIT_NEW_ORDERS],
+		    b->orders_full_ms, now_ms);
 		if (l.when_ms != 0 && why != NULL)
 			*why = (struct budget_wait){ LIMIT_NEW_ORDERS, "" };
 	}
@@ -433,8 +432,8 @@ budget_book(struct budget *b, const struct budget_order *o, bool account,
 }
 
 void
-budget_refund(struct budget *b, const struct budget_order *o, unsigned what,
-    int64_t now)
+budget_refund(
+    struct budget *b, const struct budget_order *o, unsigned what, int64_t now)
 {
 	move(b, o, what, true, now);
 }
@@ -449,8 +448,8 @@ budget_failed(struct budget *b, const char *ident, int64_t now)
 
 	if (en == NULL)
 		return; /* the certificate's own back-off still holds */
-	memmove(en->at_ms + 1, en->at_ms,
-	    sizeof(en->at_ms) - sizeof(en->at_ms[0]));
+	memmove(
+	    en->at_ms + 1, en->at_ms, sizeof(en->at_ms) - sizeof(en->at_ms[0]));
 	en->at_ms[0] = now * 1000;
 	if (r->n != 0)
 		bucket_take(r, &en->full_ms, now * 1000);
@@ -469,8 +468,8 @@ failed_when_ms(const struct budget *b, const struct entry *en, int64_t now_ms)
 }
 
 int64_t
-budget_failed_when(const struct budget *b, const char *const *idents,
-    uint32_t n, int64_t now)
+budget_failed_when(
+    const struct budget *b, const char *const *idents, uint32_t n, int64_t now)
 {
 	const struct entry *en;
 	int64_t when = 0;

@@ -23,8 +23,9 @@
 
 struct budget;
 
-#define BUDGET_FAILED_HOUR 3 /* our own guard: of a name, a rolling hour (M4) */
-#define BUDGET_KEY_MAX     (STR_IDENT_MAX + 32)
+#define BUDGET_FAILED_HOUR 3 /* our own guard: of a name, a rolling hour (M4) \
+			      */
+#define BUDGET_KEY_MAX (STR_IDENT_MAX + 32)
 
 /* ca and psl outlive it. */
 struct budget *budget_new(
@@ -60,7 +61,8 @@ int64_t budget_book(struct budget *, const struct budget_order *, bool account,
     int64_t t, struct budget_wait *why);
 
 /* It is going to be sent.  Returns what was spent, for budget_refund(). */
-unsigned budget_spend(struct budget *, const struct budget_order *, int64_t now);
+unsigned budget_spend(
+    struct budget *, const struct budget_order *, int64_t now);
 #define BUDGET_SPENT_ORDER  0x1u
 #define BUDGET_SPENT_DOMAIN 0x2u
 #define BUDGET_SPENT_NAMES  0x4u
@@ -71,8 +73,8 @@ void budget_refund(
 /* A validation of ident has failed. */
 void budget_failed(struct budget *, const char *ident, int64_t now);
 /* When an order for these may be tried, as far as failures go; 0: now. */
-int64_t budget_failed_when(const struct budget *, const char *const *idents,
-    uint32_t n, int64_t now);
+int64_t budget_failed_when(
+    const struct budget *, const char *const *idents, uint32_t n, int64_t now);
 
 /* Everything that is not full, as JSON text, and back.  What of it is not
  * understood counts as full. */

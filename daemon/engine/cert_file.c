@@ -168,11 +168,12 @@ put_names(const struct cert *c, struct json *o, struct err *e)
 	uint32_t i;
 
 	for (i = 0; c->have.names == NULL && i < c->conf->n_idents; i++)
-		buf_printf(&list, "%s%s", i == 0 ? "" : " ", c->conf->idents[i]);
+		buf_printf(
+		    &list, "%s%s", i == 0 ? "" : " ", c->conf->idents[i]);
 	if (c->have.names == NULL && !buf_ok(&list))
 		return err_nomem(e, "names");
-	json_set_str(o, "names",
-	    c->have.names != NULL ? c->have.names : buf_str(&list));
+	json_set_str(
+	    o, "names", c->have.names != NULL ? c->have.names : buf_str(&list));
 	return 0;
 }
 
@@ -448,7 +449,7 @@ cert_decode(const struct conf *conf, struct cert *c, const char *text,
 }
 
 void
-orphan_decode(struct orphan *or, const char *text, size_t len)
+orphan_decode(struct orphan * or, const char *text, size_t len)
 {
 	AUTO(json_free) struct json *root = json_parse(text, len, NULL);
 	const struct json *o = json_get_object(root, "certificate");
@@ -460,8 +461,8 @@ orphan_decode(struct orphan *or, const char *text, size_t len)
 	or->have.not_after = get_time(o, "not_after");
 	or->have.by_fraction = get_time(o, "by_fraction");
 	or->have.version = (uint32_t)get_int(o, "version");
-	get_wants(o, "made_for", &or->have.made_for);
+	get_wants(o, "made_for", & or->have.made_for);
 	if (key != NULL && str_is_hex(key, KEY_ID_LEN) &&
-	    asprintf(&or->keys, "%s %s", key, old == NULL ? "" : old) == -1)
+	    asprintf(& or->keys, "%s %s", key, old == NULL ? "" : old) == -1)
 		or->keys = NULL;
 }

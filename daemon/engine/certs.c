@@ -54,8 +54,7 @@ cert_wants(const struct conf *conf, const struct conf_cert *cc)
 }
 
 static bool
-lists_ca(
-    const struct conf *conf, const struct conf_cert *cc, const char *name)
+lists_ca(const struct conf *conf, const struct conf_cert *cc, const char *name)
 {
 	uint32_t i;
 

@@ -57,9 +57,9 @@ struct issued {
 	int64_t not_before, not_after, installed_at;
 	int64_t by_fraction; /* renewal, when the CA says nothing */
 	struct wants made_for;
-	uint32_t version;  /* versions/<name>/<n>; 0: none installed */
-	bool replaced; /* naming it in "replaces" is of no use any more */
-	char *names;   /* separated by spaces; NULL: those configured now */
+	uint32_t version; /* versions/<name>/<n>; 0: none installed */
+	bool replaced;    /* naming it in "replaces" is of no use any more */
+	char *names;      /* separated by spaces; NULL: those configured now */
 };
 
 /* The CA's renewal window of what is installed (RFC 9773 4.2). */
@@ -93,10 +93,10 @@ struct cert {
 	struct wants wants; /* cert_wants() now */
 
 	/* persisted in orders/<name> */
-	int64_t begun;   /* a newOrder was sent, or was about to be */
-	char *order_url; /* NULL: no order under way */
-	char *order_key; /* key of its CSR, which was sent or may have been */
-	char *tokens;    /* live ones, separated by spaces; NULL: none */
+	int64_t begun;     /* a newOrder was sent, or was about to be */
+	char *order_url;   /* NULL: no order under way */
+	char *order_key;   /* key of its CSR, which was sent or may have been */
+	char *tokens;      /* live ones, separated by spaces; NULL: none */
 	uint32_t order_ca; /* whose order it is; CONF_NONE: none */
 	unsigned spent;    /* of that CA's budget, for it: BUDGET_SPENT_* */
 	bool rehearsal;    /* it is one of the test CA's, for trying out */
@@ -128,12 +128,12 @@ struct cert {
 	uint32_t queue; /* the CA whose heap it is in, or which is at it */
 	bool limited;   /* in its heap of those that wait for a limit */
 	char *waits;    /* the limit that it waits for; NULL: none */
-	TAILQ_ENTRY(cert) due;  /* in its reload command's list */
+	TAILQ_ENTRY(cert) due; /* in its reload command's list */
 	bool reload_listed;
-	bool busy; /* counted by its reload command's list */
+	bool busy;                  /* counted by its reload command's list */
 	bool unsaved;               /* the last SAVE_CERT failed: tried again */
 	unsigned char shown_health; /* view.c: while it sorts */
-	bool forced; /* an operator said: now, whatever the back-off */
+	bool forced;         /* an operator said: now, whatever the back-off */
 	unsigned char check; /* enum issue_mode that an operator asked for */
 };
 
@@ -141,7 +141,7 @@ struct cert {
 struct orphan {
 	SLIST_ENTRY(orphan) link;
 	struct issued have; /* but for what is allocated */
-	char *keys; /* in the keeper's folder, separated by spaces */
+	char *keys;         /* in the keeper's folder, separated by spaces */
 	char name[];
 };
 
@@ -193,14 +193,14 @@ void certs_drop_order(struct certs *, const struct cert *);
 void save_cancel(struct save *); /* saved will not run; the save goes on */
 
 /* cert_file.c: as JSON, which is what is on disk. */
-int cert_encode(const struct conf *, const struct cert *, struct buf *out,
-    struct err *);
-int cert_decode(const struct conf *, struct cert *, const char *, size_t,
-    struct err *);
-int cert_encode_order(const struct conf *, const struct cert *, struct buf *out,
-    struct err *);
-int cert_decode_order(const struct conf *, struct cert *, const char *, size_t,
-    struct err *);
+int cert_encode(
+    const struct conf *, const struct cert *, struct buf *out, struct err *);
+int cert_decode(
+    const struct conf *, struct cert *, const char *, size_t, struct err *);
+int cert_encode_order(
+    const struct conf *, const struct cert *, struct buf *out, struct err *);
+int cert_decode_order(
+    const struct conf *, struct cert *, const char *, size_t, struct err *);
 /* As far as it can be understood. */
 void orphan_decode(struct orphan *, const char *, size_t);
 

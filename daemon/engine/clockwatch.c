@@ -99,8 +99,8 @@ void
 clock_look(struct engine *en)
 {
 	bool known = ask_cas(en);
-	bool sane = known || schedule_clock_sane(
-				 clock_now(), en->certs.newest_saved);
+	bool sane =
+	    known || schedule_clock_sane(clock_now(), en->certs.newest_saved);
 	unsigned n;
 
 	if (known && en->certs.newest_saved > clock_now()) {

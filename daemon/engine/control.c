@@ -142,8 +142,8 @@ check_one(const struct call_ctx *x)
 		no_such(x);
 		return;
 	}
-	if (renew_check(x->engine, c, all ? ISSUE_REHEARSAL : ISSUE_CHECK,
-		&e) == -1)
+	if (renew_check(
+		x->engine, c, all ? ISSUE_REHEARSAL : ISSUE_CHECK, &e) == -1)
 		refuse(x->req, e.kind == ERR_STALE ? 409 : 422, e.what);
 	else
 		answer(x->req, 202, view_cert(x->engine, c));

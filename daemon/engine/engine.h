@@ -93,7 +93,7 @@ struct engine {
 	bool clock_bad;
 
 	int64_t paced_at; /* pace_learn() was called */
-	uint32_t hooks; /* reload commands that run */
+	uint32_t hooks;   /* reload commands that run */
 	bool started;
 	bool stopping;
 	loop_fn *stopped;
@@ -119,8 +119,7 @@ void renew_all(struct engine *); /* at all of them: the clock has changed */
 /* An operator wants it renewed now, whatever the back-off. */
 void renew_now(struct engine *, struct cert *);
 /* An operator wants it tried out; busy: -1 and why. */
-int renew_check(
-    struct engine *, struct cert *, enum issue_mode, struct err *);
+int renew_check(struct engine *, struct cert *, enum issue_mode, struct err *);
 /* When its next attempt begins; 0: one is under way or waits for a place. */
 int64_t renew_next(const struct cert *);
 /* The CA that its next attempt goes to, or the one under way. */
@@ -130,6 +129,14 @@ void renew_ca_changed(void *arg, struct session *);
 /* What such an order counts for at that CA. */
 struct budget_order renew_order(
     const struct engine *, const struct cert *, uint32_t ca);
+
+/* The test CA of the one that is next, CONF_NONE: none. */
+uint32_t renew_test_ca(const struct engine *, const struct cert *);
+/* Of its lifetime, in 1/1000. */
+unsigned renew_left(const struct engine *, const struct cert *);
+
+/* outcome.c: an attempt is over. */
+void outcome_note(struct engine *, struct cert *, const struct outcome *);
 
 /* pace.c: renewals that have time are spread (protocol M6, Q7). */
 void pace_learn(struct engine *); /* hourly: how many there are */

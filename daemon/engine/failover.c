@@ -31,9 +31,8 @@ advance(struct cert *c)
 }
 
 bool
-failover_after(
-    const struct conf *conf, struct cert *c, struct decision *d, unsigned left,
-    int64_t now)
+failover_after(const struct conf *conf, struct cert *c, struct decision *d,
+    unsigned left, int64_t now)
 {
 	if (!d->failover || c->conf->n_cas < 2)
 		return false;

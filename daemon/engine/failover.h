@@ -16,11 +16,11 @@
 /* Index of the CA that is next, in the configuration. */
 uint32_t failover_ca(const struct cert *);
 
-/* left: of the lifetime, in 1/1000.  A real attempt at it failed.  True: it has moved, and d's instant is brought
- * forward unless every CA of the list has had its turn. */
-bool failover_after(
-    const struct conf *, struct cert *, struct decision *d, unsigned left,
-    int64_t now);
+/* left: of the lifetime, in 1/1000.  A real attempt at it failed.  True: it has
+ * moved, and d's instant is brought forward unless every CA of the list has had
+ * its turn. */
+bool failover_after(const struct conf *, struct cert *, struct decision *d,
+    unsigned left, int64_t now);
 
 /* That CA as a whole is in trouble.  True: it has moved. */
 bool failover_blocked(const struct conf *, struct cert *,

@@ -12,10 +12,10 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 
-#define PACE_MIN_MS  10
-#define PACE_MAX_MS  2000
-#define DAY_MS       (24 * 3600 * INT64_C(1000))
-#define CLOCK_OFF_S  300 /* protocol J16 */
+#define PACE_MIN_MS 10
+#define PACE_MAX_MS 2000
+#define DAY_MS      (24 * 3600 * INT64_C(1000))
+#define CLOCK_OFF_S 300 /* protocol J16 */
 
 /* The budget: in the store's "budgets/<ca>", soft: a power cut may cost the
  * last few, which the CA then counts for us. */
@@ -42,9 +42,7 @@ budget_save(void *arg)
 	AUTO(buf_done) struct buf text = BUF_INIT(STORE_VALUE_MAX);
 	struct session *s = arg;
 	char key[STORE_KEY_MAX];
-	struct store_put put = {
-		.key = key, .rev = STORE_ANY, .soft = true
-	};
+	struct store_put put = { .key = key, .rev = STORE_ANY, .soft = true };
 	struct err e;
 
 	if (s->budget_op != NULL)
@@ -96,10 +94,9 @@ budget_loaded(void *arg, const struct store_value *v, const struct err *failed)
 		log_error("damaged budget put aside: the CA's own count holds",
 		    KV("ca", s->ca->name), KV("error", e.what));
 		(void)snprintf(key, sizeof(key), "budgets/%s", s->ca->name);
-		if (s->env->store->ops->set_aside(s->env->store, key, &e) ==
-		    -1)
-			log_error("cannot put it aside",
-			    KV("ca", s->ca->name), KV("error", e.what));
+		if (s->env->store->ops->set_aside(s->env->store, key, &e) == -1)
+			log_error("cannot put it aside", KV("ca", s->ca->name),
+			    KV("error", e.what));
 	}
 	l->loaded(l->arg, v, failed);
 }

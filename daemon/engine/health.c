@@ -21,7 +21,7 @@ needs_person(const struct engine *en, const struct cert *c)
 	const struct session *s = en->cas[renew_ca(en, c)].session;
 
 	return c->issue_trouble.operator||
-	       cert_alarm(en, c) == ALARM_CRITICAL ||
+		   cert_alarm(en, c) == ALARM_CRITICAL ||
 	       (h->version != 0 && h->not_after <= engine_now(en)) ||
 	       session_blocked(s, NULL) == INT64_MAX ||
 	       c->deploy_trouble.failures >= FAILING_BAD ||

@@ -50,8 +50,8 @@ struct outcome {
 	enum issue_end end;
 	enum issue_mode mode;
 	enum policy_where where; /* it ended, when it failed */
-	bool ordered; /* the CA has made an order, or may have */
-	bool issued;  /* and a certificate */
+	bool ordered;            /* the CA has made an order, or may have */
+	bool issued;             /* and a certificate */
 	/* Why it did not succeed; with ISSUE_OK, that the state was not saved.
 	 */
 	const struct err *err;

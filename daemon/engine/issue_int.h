@@ -106,8 +106,8 @@ struct issue {
 	bool issued;        /* and a certificate of it */
 	bool replaces_sent; /* in the newOrder that is under way */
 	bool no_profile;    /* the CA does not want the one preferred */
-	bool post_mortem; /* the order is invalid: looking for the reason */
-	bool all_valid;   /* as the last look at the authorizations found */
+	bool post_mortem;   /* the order is invalid: looking for the reason */
+	bool all_valid;     /* as the last look at the authorizations found */
 
 	struct buf csr;
 	struct chain *chain;
@@ -118,8 +118,8 @@ struct issue {
 void issue_free(struct issue *);
 void issue_next(struct issue *, struct next, struct err *);
 int issue_ask(struct issue *, const struct ask_spec *, struct err *);
-int issue_ask_at(struct issue *, struct session *, const struct ask_spec *,
-    struct err *);
+int issue_ask_at(
+    struct issue *, struct session *, const struct ask_spec *, struct err *);
 void issue_on_key(void *, const struct keys_reply *, const struct err *);
 void issue_on_install(void *, uint32_t version, const struct err *);
 void issue_answer(

@@ -27,8 +27,8 @@ start_look(struct issue *is, struct err *e)
 	/* its directory says under which names CAA allows it */
 	is->looks_beside = is->caa && is->rehearsed != NULL &&
 			   session_directory(is->rehearsed) == NULL;
-	return issue_ask_at(is,
-	    is->looks_beside ? is->rehearsed : is->session, &spec, e);
+	return issue_ask_at(
+	    is, is->looks_beside ? is->rehearsed : is->session, &spec, e);
 }
 
 static bool
@@ -260,8 +260,8 @@ start_new_order(struct issue *is, struct err *e)
 	const struct conf_cert *cc = is->cert->conf;
 	struct ask_spec spec = { .kind = ASK_ORDER, .turn = our_turn };
 
-	is->replaces_sent = is->mode == ISSUE_REAL &&
-			    issue_replaces(is->cert, is->session);
+	is->replaces_sent =
+	    is->mode == ISSUE_REAL && issue_replaces(is->cert, is->session);
 	if (request_new_order(cc->idents, cc->n_idents,
 		is->replaces_sent ? is->cert->have.ari_id : NULL,
 		is->no_profile ? NULL : cc->profile, &payload, e) == -1)
@@ -342,9 +342,9 @@ new_order_failed(struct issue *is, struct err *e)
 		    KV("error", e->what));
 		/* remembered for this predecessor, for good */
 		is->cert->have.replaced = true;
-		return (struct next){ .what = NEXT_GO,
-			.to = STEP_NEW_ORDER,
-			.save = SAVE_CERT };
+		return (struct next){
+			.what = NEXT_GO, .to = STEP_NEW_ORDER, .save = SAVE_CERT
+		};
 	}
 	if (issue_drop_profile(is, e))
 		return NEXT_TO(STEP_NEW_ORDER);

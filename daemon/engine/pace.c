@@ -34,10 +34,10 @@ pace_learn(struct engine *en)
 
 		n[ca]++;
 		if (h->version != 0)
-			steady[ca] += (double)HOUR /
-				      (double)(schedule_due(h->not_before,
-						   h->not_after) -
-					  h->not_before);
+			steady[ca] +=
+			    (double)HOUR /
+			    (double)(schedule_due(h->not_before, h->not_after) -
+				     h->not_before);
 	}
 	for (i = 0; steady != NULL && n != NULL && i < en->conf->n_cas; i++) {
 		uint32_t all = n[i] / WHOLE_H;

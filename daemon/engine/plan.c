@@ -34,8 +34,7 @@ budgets_free(struct budget **all, uint32_t n)
 }
 
 static struct budget **
-budgets_copy(
-    const struct engine *en, const struct conf *conf, struct err *e)
+budgets_copy(const struct engine *en, const struct conf *conf, struct err *e)
 {
 	struct budget **all = calloc(conf->n_cas + 1, sizeof(struct budget *));
 	const struct session *s;
@@ -43,10 +42,9 @@ budgets_copy(
 
 	for (i = 0; all != NULL && i < conf->n_cas; i++) {
 		s = same_account(en, &conf->cas[i]);
-		all[i] = s == NULL
-			     ? budget_new(&conf->cas[i], en->psl, e)
-			     : budget_clone(
-				   session_budget(s), &conf->cas[i], e);
+		all[i] = s == NULL ? budget_new(&conf->cas[i], en->psl, e)
+				   : budget_clone(
+					 session_budget(s), &conf->cas[i], e);
 		if (all[i] == NULL) {
 			budgets_free(all, conf->n_cas);
 			return NULL;
@@ -75,8 +73,8 @@ static bool
 is_due(const struct engine *en, const char *name, const struct issued *h)
 {
 	uint32_t i = conf_find_cert(en->conf, name);
-	int64_t at = i == CONF_NONE ? h->by_fraction
-				    : cert_renew_at(&en->certs.all[i]);
+	int64_t at =
+	    i == CONF_NONE ? h->by_fraction : cert_renew_at(&en->certs.all[i]);
 
 	return at <= engine_now(en);
 }

@@ -11,19 +11,15 @@
 
 #include "daemon/engine/engine.h"
 #include "daemon/engine/failover.h"
-#include "daemon/engine/policy.h"
-#include "lib/acme/problem.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 
-#define HOUR         INT64_C(3600)
-#define DAY          (24 * HOUR)
-#define STATUS_MS    200
-#define STOP_MS      3000
-#define FAILING_MAX  1000000
-#define REHEARSE_MAX 3 /* in vain, before a real try again */
-#define LATE         125000 /* of the lifetime left, in 1/1000000 */
-#define HOPELESS_S   (30 * DAY) /* of failing: told weekly (protocol R38) */
+#define SPAN_TEXT  32
+#define LIMIT_TEXT 128
+#define HOUR       INT64_C(3600)
+#define STATUS_MS  200
+#define STOP_MS    3000
+#define LATE       125000 /* of the lifetime left, in 1/1000000 */
 
 #define OF(ptr, member) \
 	((struct cert *)(void *)((char *)(ptr)-offsetof(struct cert, member)))
@@ -33,8 +29,8 @@ static void pump(struct ca_queue *);
 /* Where it is, and where it goes */
 
 /* A rehearsal that is due, and can be had. */
-static uint32_t
-test_ca(const struct engine *en, const struct cert *c)
+uint32_t
+renew_test_ca(const struct engine *en, const struct cert *c)
 {
 	return en->conf->cas[failover_ca(c)].staging;
 }
@@ -48,8 +44,9 @@ mode_of(const struct engine *en, const struct cert *c)
 		return c->rehearsal ? ISSUE_REHEARSAL : ISSUE_REAL;
 	if (c->check != 0)
 		return (enum issue_mode)c->check;
-	return c->rehearse && test_ca(en, c) != CONF_NONE ? ISSUE_REHEARSAL
-							  : ISSUE_REAL;
+	return c->rehearse && renew_test_ca(en, c) != CONF_NONE
+		   ? ISSUE_REHEARSAL
+		   : ISSUE_REAL;
 }
 
 uint32_t
@@ -59,7 +56,7 @@ renew_ca(const struct engine *en, const struct cert *c)
 		return c->queue;
 	if (c->order_url != NULL)
 		return c->order_ca;
-	return mode_of(en, c) == ISSUE_REHEARSAL ? test_ca(en, c)
+	return mode_of(en, c) == ISSUE_REHEARSAL ? renew_test_ca(en, c)
 						 : failover_ca(c);
 }
 
@@ -168,8 +165,8 @@ urgency(const struct engine *en, const struct cert *c)
 	return cert_recalled(c, now) && left > LATE ? LATE : left;
 }
 
-static unsigned
-left_of(const struct engine *en, const struct cert *c)
+unsigned
+renew_left(const struct engine *en, const struct cert *c)
 {
 	return schedule_left(
 	    c->have.not_before, c->have.not_after, engine_now(en));
@@ -185,7 +182,7 @@ choose_ca(struct engine *en, struct cert *c)
 		if (c->check != 0 ||
 		    !failover_blocked(en->conf, c,
 			session_breaker(en->cas[renew_ca(en, c)].session),
-			left_of(en, c), clock_now()))
+			renew_left(en, c), clock_now()))
 			break;
 	if (failover_ca(c) == was)
 		return;
@@ -256,8 +253,8 @@ renew_all(struct engine *en)
 
 	for (i = 0; en->started && i < en->certs.n; i++)
 		if (en->certs.all[i].issue == NULL)
-			sleep_until(en, &en->certs.all[i],
-			    when(en, &en->certs.all[i]));
+			sleep_until(
+			    en, &en->certs.all[i], when(en, &en->certs.all[i]));
 	if (en->started)
 		wake(en);
 }
@@ -281,7 +278,7 @@ renew_check(
 		    "%s: an attempt is under way: look at acmectl status, and "
 		    "ask again when it is over",
 		    c->conf->name);
-	if (mode == ISSUE_REHEARSAL && test_ca(en, c) == CONF_NONE)
+	if (mode == ISSUE_REHEARSAL && renew_test_ca(en, c) == CONF_NONE)
 		return err_set(e, ERR_CONFIG, 0,
 		    "%s: CA %s has no test CA (staging), or is told not to "
 		    "rehearse",
@@ -299,192 +296,11 @@ on_tick(void *arg)
 	struct engine *en = arg;
 
 	clock_look(en);
-	if (clock_now() - en->paced_at >= HOUR ||
-	    clock_now() < en->paced_at) {
+	if (clock_now() - en->paced_at >= HOUR || clock_now() < en->paced_at) {
 		en->paced_at = clock_now();
 		pace_learn(en);
 	}
 	wake(en);
-}
-
-/* After an attempt */
-
-static void
-state_saved(void *arg, const struct err *e)
-{
-	const struct cert *c = arg;
-
-	if (e != NULL)
-		log_error("state not saved", KV("cert", c->conf->name),
-		    KV("error", e->what));
-}
-
-static void
-save(struct engine *en, struct cert *c)
-{
-	struct err e = { .kind = ERR_NONE };
-
-	if (cert_save(&en->certs, c, SAVE_CERT, state_saved, c, &e) == NULL)
-		state_saved(c, &e);
-}
-
-static const char *
-trouble_type(const struct err *e)
-{
-	if (e->kind == ERR_PROBLEM && e->problem != PROBLEM_UNKNOWN)
-		return problem_name((enum acme_problem)e->problem);
-	return err_kind_name(e->kind);
-}
-
-/* For weeks already: once a week is enough (protocol R38). */
-static bool
-worth_telling(const struct trouble *t, int64_t before)
-{
-	int64_t failing = t->at - t->since;
-
-	return failing < HOPELESS_S ||
-	       failing / (7 * DAY) != (before - t->since) / (7 * DAY);
-}
-
-static void
-tell_failure(const struct cert *c, const struct err *e, int64_t before)
-{
-	const struct trouble *t = &c->issue_trouble;
-	char next[CLOCK_RFC3339_MAX];
-	enum log_level level = worth_telling(t, before) ? LOG_L_ERR : LOG_L_DEBUG;
-
-	clock_format(t->next, next);
-	LOG_AT(level, "certificate not issued", KV("cert", c->conf->name),
-	    KV("type", t->type), KV("error", e->what),
-	    KN("failures", t->failures), KV("next", next),
-	    KV("hint", problem_hint_for(e)), { 0 });
-}
-
-static void
-decide(const struct engine *en, const struct cert *c, const struct outcome *o,
-    struct decision *d)
-{
-	struct policy_in in = { .err = o->err,
-		.where = o->where,
-		.failures = c->issue_trouble.failures,
-		.not_before = c->have.not_before - en->ahead_s,
-		.not_after = c->have.not_after - en->ahead_s,
-		.now = clock_now() };
-
-	policy_decide(&in, d);
-	/* It is the session that waits for a person, and we for it. */
-	if (d->until == INT64_MAX)
-		d->until = in.now;
-}
-
-static void
-note_failure(struct engine *en, struct cert *c, const struct outcome *o)
-{
-	struct trouble *t = &c->issue_trouble;
-	const char *ca = en->conf->cas[c->queue].name;
-	struct err e = *o->err;
-	int64_t now = clock_now(), before = t->at;
-	struct decision d;
-
-	if (t->failures < FAILING_MAX)
-		t->failures++;
-	decide(en, c, o, &d);
-	if (o->mode == ISSUE_REHEARSAL) {
-		(void)err_wrap(&e, "tried out at %s", ca);
-		/* The test CA's own troubles say nothing of the real one. */
-		c->rehearsed++;
-		c->rehearse = d.rehearse && c->rehearsed < REHEARSE_MAX;
-		if (!d.rehearse)
-			d.until = now + schedule_backoff(t->failures,
-					    c->have.not_before,
-					    c->have.not_after, engine_now(en));
-		d.operator= false;
-	} else {
-		if (c->conf->n_cas > 1)
-			(void)err_wrap(&e, "%s", ca);
-		c->rehearsed = 0;
-		c->rehearse = d.rehearse && test_ca(en, c) != CONF_NONE &&
-			      (c->have.version == 0 || urgency(en, c) > LATE);
-		if (failover_after(en->conf, c, &d, left_of(en, c), now))
-			log_warn("another CA is next",
-			    KV("cert", c->conf->name), KV("ca", ca),
-			    KV("next", en->conf->cas[failover_ca(c)].name));
-	}
-	trouble_set(t, trouble_type(&e), e.what, now);
-	t->row = d.row->name;
-	t->operator= d.operator;
-	t->next = d.until;
-	tell_failure(c, &e, before);
-	save(en, c);
-}
-
-/* The CA's trouble, which it tells; tried again with it. */
-static void
-note_blocked(struct engine *en, struct cert *c, const struct outcome *o)
-{
-	struct trouble *t = &c->issue_trouble;
-
-	if (o->mode == ISSUE_REHEARSAL) {
-		c->rehearse = false;
-		return;
-	}
-	trouble_set(t, trouble_type(o->err), o->err->what, clock_now());
-	t->row = policy_find(o->err, o->where)->name;
-	log_warn("issuing has to wait", KV("cert", c->conf->name),
-	    KV("ca", en->conf->cas[c->queue].name), KV("error", o->err->what));
-}
-
-static void
-note_success(struct engine *en, struct cert *c, const struct outcome *o)
-{
-	if (o->mode == ISSUE_REHEARSAL) {
-		log_info("tried out and found well, now for real",
-		    KV("cert", c->conf->name),
-		    KV("ca", en->conf->cas[c->queue].name));
-		c->rehearse = false;
-		c->issue_trouble.next = clock_now();
-		save(en, c);
-		return;
-	}
-	failover_reset(c);
-	if (o->err != NULL) {
-		state_saved(c, o->err);
-		save(en, c);
-	}
-	if (c->deploy == DEPLOY_RELOAD)
-		deploy_due(en, c);
-	ari_watch(en, c);
-}
-
-static void
-note_checked(struct cert *c, const struct outcome *o)
-{
-	c->check = 0;
-	if (o->end == ISSUE_OK)
-		log_info("check passed", KV("cert", c->conf->name));
-	else
-		log_error("check failed", KV("cert", c->conf->name),
-		    KV("type", trouble_type(o->err)), KV("error", o->err->what),
-		    KV("hint", problem_hint_for(o->err)));
-}
-
-/* What was spent for an order that is over and made no certificate. */
-static void
-settle_budget(struct engine *en, struct cert *c, const struct outcome *o)
-{
-	struct session *s = en->cas[c->queue].session;
-	struct budget_order order = renew_order(en, c, c->queue);
-	unsigned back = c->spent;
-
-	if (c->order_url != NULL || c->spent == 0)
-		return;
-	c->spent = 0;
-	if (o->issued)
-		return;
-	if (o->ordered)
-		back &= ~BUDGET_SPENT_ORDER;
-	budget_refund(session_budget(s), &order, back, clock_now());
-	session_budget_changed(s);
 }
 
 static void
@@ -534,17 +350,7 @@ ended(void *arg, struct cert *c, const struct outcome *o)
 	clock_look(en); /* a reply may have told of the time */
 	q->active--;
 	busy(en, c, false);
-	settle_budget(en, c, o);
-	if (o->mode != ISSUE_CHECK && c->check == 0 && o->end != ISSUE_BLOCKED)
-		c->forced = false;
-	if (o->mode == ISSUE_CHECK || c->check != 0)
-		note_checked(c, o);
-	else if (o->end == ISSUE_OK)
-		note_success(en, c, o);
-	else if (o->end == ISSUE_FAILED)
-		note_failure(en, c, o);
-	else
-		note_blocked(en, c, o);
+	outcome_note(en, c, o);
 	q->done += o->end == ISSUE_OK && o->mode == ISSUE_REAL;
 	status_soon(en);
 	renew_look(en, c);
@@ -560,8 +366,7 @@ may_start(const struct ca_queue *q)
 	const struct conf_ca *ca;
 
 	if (!q->engine->started || q->engine->stopping ||
-	    q->engine->clock_bad ||
-	    (q->ready.n == 0 && q->limited.n == 0))
+	    q->engine->clock_bad || (q->ready.n == 0 && q->limited.n == 0))
 		return false;
 	ca = session_ca(q->session);
 	b = session_breaker(q->session);
@@ -574,7 +379,7 @@ describe(const struct budget_wait *why, const struct conf_ca *ca, char *text,
     size_t size)
 {
 	const struct conf_rate *r = &ca->limits[why->limit];
-	char span[32];
+	char span[SPAN_TEXT];
 
 	str_ago(r->per_s, span, sizeof(span));
 	(void)snprintf(text, size, "%s: limit %s, %u in %s%s%s", ca->name,
@@ -603,7 +408,7 @@ wait_for_limit(struct ca_queue *q, struct cert *c, int64_t until,
     const struct budget_wait *why)
 {
 	struct engine *en = q->engine;
-	char text[BUDGET_KEY_MAX + 128];
+	char text[BUDGET_KEY_MAX + LIMIT_TEXT];
 
 	describe(why, session_ca(q->session), text, sizeof(text));
 	if (c->waits == NULL || strcmp(c->waits, text) != 0)
@@ -630,9 +435,9 @@ afford(struct ca_queue *q, struct cert *c)
 	int64_t now = clock_now(), until;
 	struct budget_wait why;
 
-	until = c->forced ? 0
-			  : budget_failed_when(b, order.idents, order.n_idents,
-				now);
+	until = c->forced
+		    ? 0
+		    : budget_failed_when(b, order.idents, order.n_idents, now);
 	if (until != 0) {
 		wait_for_names(en, c, until);
 		return false;
@@ -703,8 +508,8 @@ next_limited(struct ca_queue *q, int64_t *until)
 		return NULL;
 	c = OF(it, ready);
 	order = renew_order(q->engine, c, c->queue);
-	*until = budget_when(session_budget(q->session), &order,
-	    clock_now(), &why);
+	*until =
+	    budget_when(session_budget(q->session), &order, clock_now(), &why);
 	if (*until != 0 && why.limit == LIMIT_NEW_ORDERS)
 		return NULL;
 	return c;
@@ -748,8 +553,8 @@ move_on(struct engine *en, struct ca_queue *q)
 	for (i = 0; i < en->certs.n; i++) {
 		struct cert *c = &en->certs.all[i];
 
-		if (c->ready.pos == 0 || c->queue != ca ||
-		    c->conf->n_cas < 2 || c->issue != NULL)
+		if (c->ready.pos == 0 || c->queue != ca || c->conf->n_cas < 2 ||
+		    c->issue != NULL)
 			continue;
 		renew_look(en, c);
 	}

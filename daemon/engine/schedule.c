@@ -49,8 +49,8 @@ schedule_in_window(int64_t start, int64_t end)
 }
 
 int64_t
-schedule_renew_at(int64_t not_before, int64_t not_after, int64_t by_fraction,
-    int64_t picked)
+schedule_renew_at(
+    int64_t not_before, int64_t not_after, int64_t by_fraction, int64_t picked)
 {
 	int64_t latest = not_after - (not_after - not_before) / 4;
 

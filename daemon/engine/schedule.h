@@ -25,8 +25,8 @@ int64_t schedule_in_window(int64_t start, int64_t end);
  * When both are known: as the CA says, but never later than when a quarter of
  * the lifetime is left, whatever its window says.  picked 0: it says nothing.
  */
-int64_t schedule_renew_at(int64_t not_before, int64_t not_after,
-    int64_t by_fraction, int64_t picked);
+int64_t schedule_renew_at(
+    int64_t not_before, int64_t not_after, int64_t by_fraction, int64_t picked);
 
 /*
  * Seconds to wait after the n-th failed attempt in a row (n >= 1): 1 min,

@@ -32,7 +32,8 @@ struct ask {
 	TAILQ_ENTRY(ask) order_link;
 	struct session *s;
 	enum ask_kind kind;
-	char *url; /* that of ASK_ORDER and ASK_RENEWAL is made when it is sent */
+	char *
+	    url; /* that of ASK_ORDER and ASK_RENEWAL is made when it is sent */
 	char *renewal_of;
 	char *payload;
 	char *accept;
@@ -121,8 +122,7 @@ on_pause(void *arg)
 	struct ask *a = arg;
 	struct err e;
 
-	if (a->kind == ASK_READY && a->started &&
-	    a->s->state == SESSION_READY)
+	if (a->kind == ASK_READY && a->started && a->s->state == SESSION_READY)
 		ask_finish(a, &(struct reply){ .retry_after_s = -1 }, NULL);
 	else if (ask_start(a, &e) == -1)
 		ask_finish(a, NULL, &e);

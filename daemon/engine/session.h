@@ -69,7 +69,8 @@ struct ask_spec {
 	const char *payload; /* NULL: POST-as-GET */
 	const char *accept;  /* NULL: application/json */
 	bool once; /* do not repeat when the reply was lost: finalize */
-	/* ASK_ORDER: its turn comes; it is sent after ask_go().  May be NULL. */
+	/* ASK_ORDER: its turn comes; it is sent after ask_go().  May be NULL.
+	 */
 	void (*turn)(void *arg);
 };
 

@@ -9,10 +9,10 @@
 #include "lib/crypto/key.h"
 #include "lib/io/json.h"
 
-#define NONCES_MAX      16
-#define NONCE_AGE_MS    (120 * INT64_C(1000))
-#define RESENDS_MAX     8 /* badNonce, per request */
-#define TRIES_MAX       3 /* lost or 5xx, per request */
+#define NONCES_MAX   16
+#define NONCE_AGE_MS (120 * INT64_C(1000))
+#define RESENDS_MAX  8 /* badNonce, per request */
+#define TRIES_MAX    3 /* lost or 5xx, per request */
 
 struct nonce {
 	char *value;

@@ -7,10 +7,10 @@
 
 struct trouble {
 	char *text; /* the CA's own words where it said some; NULL: none */
-	const char *type; /* static: "rateLimited", "network", "hook", ... */
-	const char *row;  /* of policy.h's table; NULL: none */
-	int64_t at;       /* the latest */
-	int64_t since;    /* the first of those in a row */
+	const char *type;  /* static: "rateLimited", "network", "hook", ... */
+	const char *row;   /* of policy.h's table; NULL: none */
+	int64_t at;        /* the latest */
+	int64_t since;     /* the first of those in a row */
 	unsigned failures; /* in a row */
 	int64_t next;      /* not before; 0: none */
 	bool operator;     /* a person must act */

@@ -153,14 +153,14 @@ brief(const struct engine *en, const struct cert *c, struct json *o)
 	json_set_str(o, "health", health_names[cert_health(en, c)]);
 	json_set_str(o, "alarm", alarm_names[cert_alarm(en, c)]);
 	json_set_str(o, "state", out ? "trying out" : state(c));
-	json_set_str(o, "ca", session_ca(en->cas[renew_ca(en, c)].session)->name);
+	json_set_str(
+	    o, "ca", session_ca(en->cas[renew_ca(en, c)].session)->name);
 	if (h->version != 0)
 		json_set_str(o, "issued_by", h->ca);
 	view_time(o, "not_after", h->not_after);
 	if (h->version != 0)
 		json_set_int(o, "left_permille",
-		    schedule_left(
-			h->not_before, h->not_after, engine_now(en)));
+		    schedule_left(h->not_before, h->not_after, engine_now(en)));
 	if (h->version != 0)
 		view_time(o, "renew_at", cert_renew_at(c));
 	json_set_str(o, "deploy",
@@ -309,7 +309,7 @@ static void
 set_orphans(const struct engine *en, struct json *root)
 {
 	struct json *list = json_set_array(root, "unconfigured"), *o;
-	const struct orphan *or;
+	const struct orphan * or ;
 	unsigned n = 0;
 
 	SLIST_FOREACH (or, &en->certs.orphans, link) {

@@ -95,8 +95,8 @@ put_budget(const struct engine *en, uint32_t ca, struct json *o)
 	json_set_str(o, "name", cc->name);
 	json_set_bool(o, "staging", staging);
 	json_set_bool(o, "renewals_exempt", cc->renewals_exempt);
-	budget_each(session_budget(en->cas[ca].session), clock_now(),
-	    add_line, &ls);
+	budget_each(
+	    session_budget(en->cas[ca].session), clock_now(), add_line, &ls);
 	qsort(ls.v, ls.n, sizeof(*ls.v), by_left);
 	more = put_lines(&ls, LIMIT_NEW_ORDERS, "limits", o);
 	more += put_lines(&ls, LIMIT_PER_DOMAIN, "domains", o);
@@ -132,8 +132,7 @@ put_item(const struct conf *conf, const struct plan_item *it, struct json *o)
 	json_set_str(o, "ca", conf->cas[it->ca].name);
 	view_time(o, "at", it->at);
 	if (it->limited)
-		json_set_str(
-		    o, "limit", budget_limit_name(it->why_not.limit));
+		json_set_str(o, "limit", budget_limit_name(it->why_not.limit));
 }
 
 static void
@@ -157,8 +156,7 @@ put_forgotten(
 }
 
 static void
-put_reloads(
-    const struct conf *conf, const struct plan *p, struct json *root)
+put_reloads(const struct conf *conf, const struct plan *p, struct json *root)
 {
 	struct json *list = json_set_array(root, "reloads"), *o, *argv;
 	uint32_t *n = calloc(conf->n_commands + 1, sizeof(*n)), i;
@@ -180,8 +178,8 @@ put_reloads(
 }
 
 static void
-put_plan(const struct engine *en, const struct conf *conf,
-    const struct plan *p, struct json *root)
+put_plan(const struct engine *en, const struct conf *conf, const struct plan *p,
+    struct json *root)
 {
 	struct json *list = json_set_array(root, "orders"), *o;
 	uint32_t i, reasons[CHANGE__COUNT] = { 0 };
@@ -191,7 +189,8 @@ put_plan(const struct engine *en, const struct conf *conf,
 	o = json_set_object(root, "reasons");
 	for (i = 0; i < CHANGE__COUNT; i++)
 		if (reasons[i] != 0)
-			json_set_int(o, change_name((enum change)i), reasons[i]);
+			json_set_int(
+			    o, change_name((enum change)i), reasons[i]);
 	for (i = 0; i < p->n && i < ITEMS_MAX; i++)
 		put_item(conf, &p->items[i], json_push_object(list));
 	if (p->n > ITEMS_MAX)

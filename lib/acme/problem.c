@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a CA complains about, what that means to us, and what a tired
- * administrator should do: one row each.  A new quirk of a CA is a new row.
+ * What a CA complains about, and what a tired administrator should do: one
+ * row each.  A new quirk of a CA is a new row.
  */
 #include "lib/acme/problem.h"
 
@@ -21,84 +21,95 @@
 #define ALGS_MAX    16
 #define EXCERPT_MAX 200
 
+/* Of a part of a compound problem: the heaviest one names the whole.  What is
+ * done about it is the caller's to say. */
+enum weight {
+	WEIGHT_NONE,
+	WEIGHT_PASSES,
+	WEIGHT_WAITS,
+	WEIGHT_OF_A_NAME,
+	WEIGHT_OF_ALL,
+	WEIGHT_OF_ACCOUNT,
+};
+
 struct row {
 	const char *name;
 	enum acme_problem id;
-	enum verdict verdict;
+	enum weight weight;
 	const char *hint;
 };
 
 /* clang-format off */
 static const struct row rows[] = {
-	{ "accountDoesNotExist", PROBLEM_ACCOUNT_DOES_NOT_EXIST, VERDICT_ADAPT,
+	{ "accountDoesNotExist", PROBLEM_ACCOUNT_DOES_NOT_EXIST, WEIGHT_PASSES,
 	  "the CA has forgotten the account; acmed registers it again once" },
-	{ "alreadyReplaced", PROBLEM_ALREADY_REPLACED, VERDICT_ADAPT, NULL },
-	{ "alreadyRevoked", PROBLEM_ALREADY_REVOKED, VERDICT_DONE, NULL },
-	{ "badCSR", PROBLEM_BAD_CSR, VERDICT_OPERATOR,
+	{ "alreadyReplaced", PROBLEM_ALREADY_REPLACED, WEIGHT_PASSES, NULL },
+	{ "alreadyRevoked", PROBLEM_ALREADY_REVOKED, WEIGHT_NONE, NULL },
+	{ "badCSR", PROBLEM_BAD_CSR, WEIGHT_OF_ALL,
 	  "the CA does not take this kind of request: check the key type and "
 	  "the number of names against what the CA allows" },
-	{ "badNonce", PROBLEM_BAD_NONCE, VERDICT_RESEND, NULL },
-	{ "badPublicKey", PROBLEM_BAD_PUBLIC_KEY, VERDICT_OPERATOR,
+	{ "badNonce", PROBLEM_BAD_NONCE, WEIGHT_PASSES, NULL },
+	{ "badPublicKey", PROBLEM_BAD_PUBLIC_KEY, WEIGHT_OF_ALL,
 	  "the CA refuses this key: choose another key type" },
 	{ "badRevocationReason", PROBLEM_BAD_REVOCATION_REASON,
-	  VERDICT_OPERATOR, "give another reason, or none" },
+	  WEIGHT_OF_ALL, "give another reason, or none" },
 	{ "badSignatureAlgorithm", PROBLEM_BAD_SIGNATURE_ALGORITHM,
-	  VERDICT_OPERATOR,
+	  WEIGHT_OF_ALL,
 	  "the CA does not take this type of account key: choose another" },
-	{ "caa", PROBLEM_CAA, VERDICT_VALIDATION,
+	{ "caa", PROBLEM_CAA, WEIGHT_OF_ALL,
 	  "a CAA record of the name, or of a domain above it, forbids this CA: "
 	  "add a CAA record that names the CA, or remove the others" },
-	{ "compound", PROBLEM_COMPOUND, VERDICT_VALIDATION,
+	{ "compound", PROBLEM_COMPOUND, WEIGHT_OF_A_NAME,
 	  "several names failed for different reasons: see each" },
-	{ "conflict", PROBLEM_CONFLICT, VERDICT_SYNC, NULL },
-	{ "connection", PROBLEM_CONNECTION, VERDICT_VALIDATION,
+	{ "conflict", PROBLEM_CONFLICT, WEIGHT_PASSES, NULL },
+	{ "connection", PROBLEM_CONNECTION, WEIGHT_OF_A_NAME,
 	  "the CA could not reach port 80 of this host: check the DNS A and "
 	  "AAAA records of the name (both must lead here), the firewall, and "
 	  "any port forwarding" },
-	{ "dns", PROBLEM_DNS, VERDICT_VALIDATION,
+	{ "dns", PROBLEM_DNS, WEIGHT_OF_A_NAME,
 	  "the CA could not look the name up: check that it exists in public "
 	  "DNS, and that all its name servers answer" },
 	{ "externalAccountRequired", PROBLEM_EXTERNAL_ACCOUNT_REQUIRED,
-	  VERDICT_ACCOUNT,
+	  WEIGHT_OF_ACCOUNT,
 	  "this CA wants an account at its own site first: get a key id and "
 	  "an HMAC key there and put them into the eab entry of the ca" },
-	{ "incorrectResponse", PROBLEM_INCORRECT_RESPONSE, VERDICT_VALIDATION,
+	{ "incorrectResponse", PROBLEM_INCORRECT_RESPONSE, WEIGHT_OF_A_NAME,
 	  "the CA reached something that answered wrongly: another web server "
 	  "or proxy answers /.well-known/acme-challenge/ instead of acmed" },
-	{ "invalidContact", PROBLEM_INVALID_CONTACT, VERDICT_OPERATOR,
+	{ "invalidContact", PROBLEM_INVALID_CONTACT, WEIGHT_OF_ALL,
 	  "the CA does not take the email address: correct or remove it" },
-	{ "invalidProfile", PROBLEM_INVALID_PROFILE, VERDICT_OPERATOR,
+	{ "invalidProfile", PROBLEM_INVALID_PROFILE, WEIGHT_OF_ALL,
 	  "the CA does not offer this profile (to this account)" },
-	{ "malformed", PROBLEM_MALFORMED, VERDICT_OPERATOR,
+	{ "malformed", PROBLEM_MALFORMED, WEIGHT_OF_ALL,
 	  "the CA does not understand the request: if nothing in its text "
 	  "helps, report this as a bug" },
-	{ "orderNotReady", PROBLEM_ORDER_NOT_READY, VERDICT_SYNC, NULL },
-	{ "rateLimited", PROBLEM_RATE_LIMITED, VERDICT_BACK_OFF,
+	{ "orderNotReady", PROBLEM_ORDER_NOT_READY, WEIGHT_PASSES, NULL },
+	{ "rateLimited", PROBLEM_RATE_LIMITED, WEIGHT_WAITS,
 	  "too many requests of some kind: wait; acmed tries again when the "
 	  "CA allows it, and trying sooner by hand makes it worse" },
-	{ "rejectedIdentifier", PROBLEM_REJECTED_IDENTIFIER, VERDICT_OPERATOR,
+	{ "rejectedIdentifier", PROBLEM_REJECTED_IDENTIFIER, WEIGHT_OF_ALL,
 	  "the CA does not issue for this name, as a matter of policy: check "
 	  "the spelling, remove the name, or ask the CA" },
-	{ "serverInternal", PROBLEM_SERVER_INTERNAL, VERDICT_BACK_OFF,
+	{ "serverInternal", PROBLEM_SERVER_INTERNAL, WEIGHT_WAITS,
 	  "the CA has trouble of its own: acmed tries again" },
-	{ "tls", PROBLEM_TLS, VERDICT_VALIDATION,
+	{ "tls", PROBLEM_TLS, WEIGHT_OF_A_NAME,
 	  "the CA met a TLS error on the way: check where port 80 redirects "
 	  "to, and what answers there" },
-	{ "unauthorized", PROBLEM_UNAUTHORIZED, VERDICT_VALIDATION,
+	{ "unauthorized", PROBLEM_UNAUTHORIZED, WEIGHT_OF_A_NAME,
 	  "the CA got the wrong answer, or the account may not do this: check "
 	  "that the DNS A and AAAA records of the name lead to this host and "
 	  "not to another server, parking page or proxy" },
-	{ "unsupportedContact", PROBLEM_UNSUPPORTED_CONTACT, VERDICT_OPERATOR,
+	{ "unsupportedContact", PROBLEM_UNSUPPORTED_CONTACT, WEIGHT_OF_ALL,
 	  "the CA does not take this kind of contact: correct or remove it" },
 	{ "unsupportedIdentifier", PROBLEM_UNSUPPORTED_IDENTIFIER,
-	  VERDICT_OPERATOR,
+	  WEIGHT_OF_ALL,
 	  "the CA does not issue for this kind of name: use another CA or "
 	  "remove it" },
-	{ "userActionRequired", PROBLEM_USER_ACTION_REQUIRED, VERDICT_ACCOUNT,
+	{ "userActionRequired", PROBLEM_USER_ACTION_REQUIRED, WEIGHT_OF_ACCOUNT,
 	  "the CA wants a person to act (new terms of service, usually): open "
 	  "the URL, then reload acmed" },
 	/* Pebble before 2.9 */
-	{ "agreementRequired", PROBLEM_USER_ACTION_REQUIRED, VERDICT_ACCOUNT,
+	{ "agreementRequired", PROBLEM_USER_ACTION_REQUIRED, WEIGHT_OF_ACCOUNT,
 	  NULL },
 };
 /* clang-format on */
@@ -121,14 +132,6 @@ problem_name(enum acme_problem id)
 	const struct row *row = row_of(id);
 
 	return row == NULL ? "unknown" : row->name;
-}
-
-enum verdict
-problem_verdict(enum acme_problem id)
-{
-	const struct row *row = row_of(id);
-
-	return row == NULL ? VERDICT_BACK_OFF : row->verdict;
 }
 
 const char *
@@ -320,7 +323,7 @@ add_algorithms(const struct json *list, struct buf *text)
 		buf_putc(text, ')');
 }
 
-/* A compound problem is as bad as its worst part (verdicts are in order). */
+/* A compound problem is as bad as its worst part. */
 static enum acme_problem
 worst_of(const struct json *list)
 {
@@ -331,11 +334,10 @@ worst_of(const struct json *list)
 		enum acme_problem id =
 		    problem_from_type(json_get_text(json_at(list, i), "type"));
 
-		if (id == PROBLEM_UNKNOWN ||
-		    problem_verdict(id) == VERDICT_DONE)
+		if (id == PROBLEM_UNKNOWN || row_of(id)->weight == WEIGHT_NONE)
 			continue;
 		if (worst == PROBLEM_COMPOUND ||
-		    problem_verdict(id) > problem_verdict(worst))
+		    row_of(id)->weight > row_of(worst)->weight)
 			worst = id;
 	}
 	return worst;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Problem documents (RFC 7807, RFC 8555 6.7) and what each means to us. */
+/* Problem documents (RFC 7807, RFC 8555 6.7), and what they say to people. */
 #pragma once
 
 #include <stddef.h>
@@ -38,20 +38,7 @@ enum acme_problem {
 	PROBLEM__COUNT,
 };
 
-/* Who must act, and how soon: the classes of protocol.md P. */
-enum verdict {
-	VERDICT_RESEND,     /* at once, same request, new nonce */
-	VERDICT_SYNC,       /* our picture is old: ask for the order's status */
-	VERDICT_ADAPT,      /* change the request (re-register), once */
-	VERDICT_BACK_OFF,   /* the ladder, or Retry-After */
-	VERDICT_VALIDATION, /* a name failed: new order by the ladder */
-	VERDICT_OPERATOR,   /* a person must act: check again daily at most */
-	VERDICT_ACCOUNT,    /* the account is stopped until a person acts */
-	VERDICT_DONE,       /* that is what we wanted */
-};
-
 const char *problem_name(enum acme_problem); /* "rateLimited"; "unknown" */
-enum verdict problem_verdict(enum acme_problem);
 const char *problem_hint(enum acme_problem); /* advice for people, or NULL */
 /* The same, looking at what the CA said too.  NULL unless ERR_PROBLEM. */
 const char *problem_hint_for(const struct err *);

@@ -54,9 +54,9 @@ def case(mock, acmed):
     return make
 
 
-def by_ladder(t):
+def by_ladder(t, operator=False):
     """A failed attempt like any other: the first step is a minute."""
-    assert t["operator"] is False and t["failures"] == 1
+    assert t["operator"] is operator and t["failures"] == 1
     assert 40 <= seconds_to(t["next"]) <= 75
 
 
@@ -430,12 +430,13 @@ def test_p_contact_at_first(case):
 
 @pytest.mark.parametrize("where", ["order", "authz"])
 def test_p_caa(case, where):
-    """The ladder, the name, and what the CA calls itself."""
+    """A person's matter, by the ladder; the name, and what the CA calls
+    itself."""
     c = case(f"on POST ^/order$ for {A}: problem caa 403 {A} forbids it"
              if where == "order" else f"fail {A} 1 caa {A} forbids it")
     t = c.failed()
     assert t["type"] == "caa" and A in t["text"] and "CAA" in t["hint"]
-    by_ladder(t)
+    by_ladder(t, operator=True)
     assert c.d.status()["cas"][0]["caa_identities"] == ["mock.example"]
     c.neighbour()
     assert len(c.orders()) == 1
@@ -467,7 +468,7 @@ def test_p_compound(case, worst, operator):
     """As the worst of its parts; all of them are told."""
     subs = [{"type": f"urn:ietf:params:acme:error:{k}", "detail": f"{k} here",
              "identifier": {"type": "dns", "value": n}}
-            for k, n in (("caa" if not operator else "dns", A),
+            for k, n in (("connection" if not operator else "dns", A),
                          (worst, "www." + A))]
     c = case(f"""
         on POST ^/order$ for a.example.org: problem compound 403 both

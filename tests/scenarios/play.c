@@ -952,8 +952,7 @@ x_key(char *args)
 static int
 x_next(char *args)
 {
-	return want_time(
-	    "next attempt", renew_next(subject()), args);
+	return want_time("next attempt", renew_next(subject()), args);
 }
 
 static int

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "daemon/engine/failover.h"
+#include "daemon/engine/schedule.h"
 #include "lib/acme/problem.h"
 #include "lib/base/cleanup.h"
 
@@ -36,6 +37,12 @@ setup(void **state)
 }
 
 /* An attempt at the CA that is next fails like that. */
+static unsigned
+left(void)
+{
+	return schedule_left(c.have.not_before, c.have.not_after, T0);
+}
+
 static bool
 fails(enum err_kind kind, unsigned problem, int64_t said)
 {
@@ -50,7 +57,7 @@ fails(enum err_kind kind, unsigned problem, int64_t said)
 	e.problem = problem;
 	e.retry_after_s = said;
 	policy_decide(&in, &d);
-	return failover_after(&conf, &c, &d, T0);
+	return failover_after(&conf, &c, &d, left(), T0);
 }
 
 static void
@@ -174,7 +181,7 @@ blocked(int64_t until, int64_t since, unsigned counted)
 		.counted = counted };
 
 	c.ca_at = 0;
-	return failover_blocked(&conf, &c, &b, T0);
+	return failover_blocked(&conf, &c, &b, left(), T0);
 }
 
 static void

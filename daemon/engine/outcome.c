@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What an attempt's end means: for the certificate's next one, for the CA's
+ * budget, and for people.
+ */
+
+#include "daemon/engine/engine.h"
+#include "daemon/engine/failover.h"
+#include "daemon/engine/policy.h"
+#include "lib/acme/problem.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+
+#define DAY           (24 * INT64_C(3600))
+#define FAILING_MAX   1000000
+#define REHEARSE_MAX  3          /* in vain, before a real try again */
+#define LATE_PERMILLE 125        /* less is left: no time to rehearse */
+#define HOPELESS_S    (30 * DAY) /* of failing: told weekly (protocol R38) */
+
+static void
+state_saved(void *arg, const struct err *e)
+{
+	const struct cert *c = arg;
+
+	if (e != NULL)
+		log_error("state not saved", KV("cert", c->conf->name),
+		    KV("error", e->what));
+}
+
+static void
+save(struct engine *en, struct cert *c)
+{
+	struct err e = { .kind = ERR_NONE };
+
+	if (cert_save(&en->certs, c, SAVE_CERT, state_saved, c, &e) == NULL)
+		state_saved(c, &e);
+}
+
+static const char *
+trouble_type(const struct err *e)
+{
+	if (e->kind == ERR_PROBLEM && e->problem != PROBLEM_UNKNOWN)
+		return problem_name((enum acme_problem)e->problem);
+	return err_kind_name(e->kind);
+}
+
+/* For weeks already: once a week is enough (protocol R38). */
+static bool
+worth_telling(const struct trouble *t, int64_t before)
+{
+	int64_t failing = t->at - t->since;
+
+	return failing < HOPELESS_S ||
+	       failing / (7 * DAY) != (before - t->since) / (7 * DAY);
+}
+
+static void
+tell_failure(const struct cert *c, const struct err *e, int64_t before)
+{
+	const struct trouble *t = &c->issue_trouble;
+	char next[CLOCK_RFC3339_MAX];
+	enum log_level level =
+	    worth_telling(t, before) ? LOG_L_ERR : LOG_L_DEBUG;
+
+	clock_format(t->next, next);
+	LOG_AT(level, "certificate not issued", KV("cert", c->conf->name),
+	    KV("type", t->type), KV("error", e->what),
+	    KN("failures", t->failures), KV("next", next),
+	    KV("hint", problem_hint_for(e)), { 0 });
+}
+
+static void
+decide(const struct engine *en, const struct cert *c, const struct outcome *o,
+    struct decision *d)
+{
+	struct policy_in in = { .err = o->err,
+		.where = o->where,
+		.failures = c->issue_trouble.failures,
+		.not_before = c->have.not_before - en->ahead_s,
+		.not_after = c->have.not_after - en->ahead_s,
+		.now = clock_now() };
+
+	policy_decide(&in, d);
+	/* It is the session that waits for a person, and we for it. */
+	if (d->until == INT64_MAX)
+		d->until = in.now;
+}
+
+static void
+note_failure(struct engine *en, struct cert *c, const struct outcome *o)
+{
+	struct trouble *t = &c->issue_trouble;
+	const char *ca = en->conf->cas[c->queue].name;
+	struct err e = *o->err;
+	int64_t now = clock_now(), before = t->at;
+	struct decision d;
+
+	if (t->failures < FAILING_MAX)
+		t->failures++;
+	decide(en, c, o, &d);
+	if (o->mode == ISSUE_REHEARSAL) {
+		(void)err_wrap(&e, "tried out at %s", ca);
+		/* The test CA's own troubles say nothing of the real one. */
+		c->rehearsed++;
+		c->rehearse = d.rehearse && c->rehearsed < REHEARSE_MAX;
+		if (!d.rehearse)
+			d.until = now + schedule_backoff(t->failures,
+					    c->have.not_before,
+					    c->have.not_after, engine_now(en));
+		d.operator= false;
+	} else {
+		if (c->conf->n_cas > 1)
+			(void)err_wrap(&e, "%s", ca);
+		c->rehearsed = 0;
+		c->rehearse =
+		    d.rehearse && renew_test_ca(en, c) != CONF_NONE &&
+		    (c->have.version == 0 || renew_left(en, c) > LATE_PERMILLE);
+		if (failover_after(en->conf, c, &d, renew_left(en, c), now))
+			log_warn("another CA is next",
+			    KV("cert", c->conf->name), KV("ca", ca),
+			    KV("next", en->conf->cas[failover_ca(c)].name));
+	}
+	trouble_set(t, trouble_type(&e), e.what, now);
+	t->row = d.row->name;
+	t->operator= d.operator;
+	t->next = d.until;
+	tell_failure(c, &e, before);
+	save(en, c);
+}
+
+/* The CA's trouble, which it tells; tried again with it. */
+static void
+note_blocked(struct engine *en, struct cert *c, const struct outcome *o)
+{
+	struct trouble *t = &c->issue_trouble;
+
+	if (o->mode == ISSUE_REHEARSAL) {
+		c->rehearse = false;
+		return;
+	}
+	trouble_set(t, trouble_type(o->err), o->err->what, clock_now());
+	t->row = policy_find(o->err, o->where)->name;
+	log_warn("issuing has to wait", KV("cert", c->conf->name),
+	    KV("ca", en->conf->cas[c->queue].name), KV("error", o->err->what));
+}
+
+static void
+note_success(struct engine *en, struct cert *c, const struct outcome *o)
+{
+	if (o->mode == ISSUE_REHEARSAL) {
+		log_info("tried out and found well, now for real",
+		    KV("cert", c->conf->name),
+		    KV("ca", en->conf->cas[c->queue].name));
+		c->rehearse = false;
+		c->issue_trouble.next = clock_now();
+		save(en, c);
+		return;
+	}
+	failover_reset(c);
+	if (o->err != NULL) {
+		state_saved(c, o->err);
+		save(en, c);
+	}
+	if (c->deploy == DEPLOY_RELOAD)
+		deploy_due(en, c);
+	ari_watch(en, c);
+}
+
+static void
+note_checked(struct cert *c, const struct outcome *o)
+{
+	c->check = 0;
+	if (o->end == ISSUE_OK)
+		log_info("check passed", KV("cert", c->conf->name));
+	else
+		log_error("check failed", KV("cert", c->conf->name),
+		    KV("type", trouble_type(o->err)), KV("error", o->err->what),
+		    KV("hint", problem_hint_for(o->err)));
+}
+
+/* What was spent for an order that is over and made no certificate. */
+static void
+settle_budget(struct engine *en, struct cert *c, const struct outcome *o)
+{
+	struct session *s = en->cas[c->queue].session;
+	struct budget_order order = renew_order(en, c, c->queue);
+	unsigned back = c->spent;
+
+	if (c->order_url != NULL || c->spent == 0)
+		return;
+	c->spent = 0;
+	if (o->issued)
+		return;
+	if (o->ordered)
+		back &= ~BUDGET_SPENT_ORDER;
+	budget_refund(session_budget(s), &order, back, clock_now());
+	session_budget_changed(s);
+}
+
+void
+outcome_note(struct engine *en, struct cert *c, const struct outcome *o)
+{
+	settle_budget(en, c, o);
+	if (o->mode != ISSUE_CHECK && c->check == 0 && o->end != ISSUE_BLOCKED)
+		c->forced = false;
+	if (o->mode == ISSUE_CHECK || c->check != 0)
+		note_checked(c, o);
+	else if (o->end == ISSUE_OK)
+		note_success(en, c, o);
+	else if (o->end == ISSUE_FAILED)
+		note_failure(en, c, o);
+	else
+		note_blocked(en, c, o);
+}
