@@ -85,7 +85,7 @@ REFUSED = {
     "malformed": ("malformed", True, DAILY),
     "rejected": ("rejectedIdentifier", True, DAILY),
     "unsupported": ("unsupportedIdentifier", True, DAILY),
-    "caa": ("caa", False, LADDER), "dns": ("dns", False, LADDER),
+    "caa": ("caa", None, LADDER), "dns": ("dns", False, LADDER),
     "connection": ("connection", False, LADDER),
     "tls": ("tls", False, LADDER), "wrong": ("unauthorized", False, LADDER),
     "incorrect": ("incorrectResponse", False, LADDER),
@@ -123,7 +123,8 @@ def test_s08_policy(mock, acmed):
         d.wait("certificate not issued", cert=f"{name}.example", timeout=60)
         t = d.cert(f"{name}.example")["trouble"]
         assert kind in (None, t["type"]), (name, t)
-        assert t["operator"] is operator and t["failures"] == 1, (name, t)
+        assert operator in (None, t["operator"]), (name, t)
+        assert t["failures"] == 1, (name, t)
         assert when[0] <= seconds_to(t["next"]) <= when[1], (name, t)
         assert len([r for r in ca.seen("newOrder")
                     if f"{name}.example" in r.names]) == 1, name

@@ -363,6 +363,25 @@ class TestLimits:
                         "::1"]
 
 
+@pytest.mark.root
+@pytest.mark.parametrize("key", ["ec256", "ec384", "rsa2048"])
+def test_acmed(mock, acmed, key):
+    """A6 to A14, E5, E21: the daemon gives it nothing to complain about, also
+    when every URL has a query that must come back unchanged (A9)."""
+    ca = mock("urls odd\nchain 2\nhold order processing 1")
+    d = acmed(ca, [["b.example.org", "a.example.org"], "127.0.0.1"],
+              at_ca={"account-key": key}).start()
+    d.installed("b.example.org", "127.0.0.1")
+    d.renew("127.0.0.1")
+    d.installed("127.0.0.1", version=2)
+    assert {a.key.alg for a in ca.acme.accounts.values()} == {
+        {"ec256": "ES256", "ec384": "ES384", "rsa2048": "RS256"}[key]}
+    posts = [r for r in ca.requests if r.method == "POST"]
+    assert all("?x=%2F&Y=%C3%A9;=" in r.path for r in posts
+               if r.endpoint not in ("newAccount", "newOrder"))
+    assert ca.most["newOrder"] == 1 and ca.breaches == []
+
+
 def test_program(work):
     """As a command: what it prints, its log, its exit status."""
     (work / "s").write_text("valid always\nlife 1h\n")

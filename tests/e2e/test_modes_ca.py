@@ -624,6 +624,19 @@ def test_r32_reused_order(mock, acmed, status):
                    for r in ca.requests)
 
 
+def test_r32_expired_order(mock, acmed):
+    """E25: a CA that gives an order again which is about to expire, and when it
+    has: that is waited for, then there are few questions and no loop."""
+    ca = mock("order-life 1s\nreuse expired")
+    d = acmed(ca, [A]).start()
+    d.wait("the CA's order ends too soon, waiting for a new one")
+    failed(d)
+    assert ca.count("newOrder") <= 3 and ca.issued == 0
+    ca.play("reuse\norder-life 1h")
+    d.renew(A)
+    d.installed(A)
+
+
 def test_r34_chains(mock, acmed):
     """H5, H8: the wrong alternate is never chosen, and a chain that ends
     before its leaf is told."""
@@ -856,6 +869,26 @@ def test_r44_nothing_for_us(mock, acmed):
     assert "no http-01 challenge" in t["text"]
     assert "dns-01" in t["text"]
     assert ca.count("challenge") == 0
+
+
+@pytest.mark.parametrize("form, good", [
+    ("crlf", True), ("no-newline", True), ("text", True), ("nul", False),
+    ("leaf-only", True)])
+def test_r43_pem(mock, acmed, form, good):
+    """H1, H3: what is between certificates, and at the end of them."""
+    ca = mock(f"on POST ^/cert/: pem {form}")
+    d = acmed(ca, [A]).start()
+    pids = d.pids()
+    if good:
+        d.installed(A)
+        d.check_state(A)
+        text = (d.live(A) / "fullchain.pem").read_bytes()
+        assert b"\r" not in text and b"subject=" not in text
+        assert text.endswith(b"-----END CERTIFICATE-----\n")
+    else:
+        failed(d)
+        assert d.version(A) == 0
+    assert d.pids() == pids
 
 
 def test_r43_hostile_numbers(mock, acmed):
