@@ -10,8 +10,13 @@
 enum alarm
 cert_alarm(const struct engine *en, const struct cert *c)
 {
-	return schedule_alarm(
+	enum alarm by_time = schedule_alarm(
 	    c->have.not_before, c->have.not_after, engine_now(en));
+
+	/* a page to tell of, and little time perhaps (protocol J10) */
+	return by_time < ALARM_WARN && cert_recalled(c, engine_now(en))
+		   ? ALARM_WARN
+		   : by_time;
 }
 
 static bool

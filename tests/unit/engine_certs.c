@@ -269,6 +269,24 @@ window_there_and_back(void **state)
 	assert_int_equal(cert_renew_at(c), T0 + 60 * 86400);
 }
 
+/* A window that is over does not hurry what is hours old. */
+static void
+young(void **state)
+{
+	(void)state;
+	fill();
+	c->window.picked = T0 - 86400;
+	assert_int_equal(cert_renew_at(c), c->have.installed_at + 6 * 3600);
+	c->window.picked = c->have.installed_at + 6 * 3600 + 1;
+	assert_int_equal(cert_renew_at(c), c->window.picked);
+	/* or minutes, in a life of hours */
+	c->have.not_before = T0 - 3600;
+	c->have.not_after = T0 + 3600;
+	c->have.by_fraction = T0;
+	c->window.picked = T0 - 86400;
+	assert_int_equal(cert_renew_at(c), c->have.installed_at + 360);
+}
+
 /* An instant without its window, or outside of it, was not picked in it. */
 static void
 strange_window(void **state)
@@ -825,6 +843,7 @@ main(void)
 		T(there_and_back),
 		T(empty_there_and_back),
 		T(window_there_and_back),
+		T(young),
 		T(strange_window),
 		T(try_there_and_back),
 		T(try_at_a_ca_that_has_gone),
