@@ -82,6 +82,8 @@ bool issue_replaces(const struct cert *, const struct session *);
 /* Which of that CA's limits such an order counts for. */
 struct budget_order issue_counts(
     const struct cert *, const struct session *, int64_t now);
+/* A second order within one attempt is one more for the CA's limits. */
+int issue_spend_again(struct cert *, struct session *, struct err *);
 
 /* The CA may be making an order for it this moment. */
 bool issue_ordering(const struct issue *);

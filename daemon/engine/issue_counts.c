@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/engine/issue.h"
+#include "lib/base/clock.h"
 
 static bool
 shares_names(const struct cert *c)
@@ -57,4 +58,21 @@ issue_counts(const struct cert *c, const struct session *s, int64_t now)
 		.in_window = w->end != 0 && w->start <= now && now <= w->end &&
 			     issue_replaces(c, s),
 	};
+}
+
+int
+issue_spend_again(struct cert *c, struct session *s, struct err *e)
+{
+	struct budget *b = session_budget(s);
+	int64_t now = clock_now();
+	struct budget_order o = issue_counts(c, s, now);
+
+	budget_refund(b, &o, c->spent & ~BUDGET_SPENT_ORDER, now);
+	c->spent = 0;
+	if (budget_when(b, &o, now, NULL) != 0)
+		return err_set(e, ERR_LIMIT, 0,
+		    "a second order has to wait for a limit of the CA");
+	c->spent = budget_spend(b, &o, now);
+	session_budget_changed(s);
+	return 0;
 }

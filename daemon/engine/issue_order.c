@@ -217,24 +217,6 @@ begun_saved(void *arg, const struct err *failed)
 	issue_next(is, NEXT_FAILED, &e);
 }
 
-/* A second order within one attempt is one more for the CA's limits. */
-static int
-spend_again(struct issue *is, struct err *e)
-{
-	struct budget *b = session_budget(is->session);
-	int64_t now = clock_now();
-	struct budget_order o = issue_counts(is->cert, is->session, now);
-
-	budget_refund(b, &o, is->cert->spent & ~BUDGET_SPENT_ORDER, now);
-	is->cert->spent = 0;
-	if (budget_when(b, &o, now, NULL) != 0)
-		return err_set(e, ERR_LIMIT, 0,
-		    "a second order has to wait for a limit of the CA");
-	is->cert->spent = budget_spend(b, &o, now);
-	session_budget_changed(is->session);
-	return 0;
-}
-
 /* That it is sent is on disk first (protocol Q2). */
 static void
 our_turn(void *arg)
@@ -242,7 +224,8 @@ our_turn(void *arg)
 	struct issue *is = arg;
 	struct err e = { .kind = ERR_NONE };
 
-	if (is->ordered && spend_again(is, &e) == -1) {
+	if (is->ordered &&
+	    issue_spend_again(is->cert, is->session, &e) == -1) {
 		issue_next(is, NEXT_FAILED, &e);
 		return;
 	}
