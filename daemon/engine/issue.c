@@ -104,8 +104,12 @@ issue_finish(struct issue *is, enum issue_end end, const struct err *e)
 		tokens_leave(is);
 	else
 		tokens_stop(is);
-	if (c->order_url == NULL)
+	if (c->order_url == NULL && c->begun != 0) {
 		c->begun = 0;
+		/* it was refused: a restart has nothing to be careful of */
+		if (end == ISSUE_BLOCKED && e->kind != ERR_NET)
+			certs_drop_order(is->env->certs, c);
+	}
 	issue_free(is);
 	done(arg, c, &o);
 }

@@ -288,5 +288,6 @@ main(void)
 	loop_signal_free(term);
 	loop_signal_free(intr);
 	loop_free(en.loop);
+	log_end();
 	return en.failed ? 1 : 0;
 }

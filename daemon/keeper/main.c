@@ -181,5 +181,6 @@ main(void)
 		p.status = 1;
 	}
 	program_done(&p);
+	log_end();
 	return p.status;
 }

@@ -275,6 +275,7 @@ serve(const struct options *o)
 		status = EXIT_FAILED;
 	}
 	super_close(&s, &g);
+	log_end();
 	return status;
 }
 

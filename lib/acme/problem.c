@@ -323,6 +323,14 @@ add_algorithms(const struct json *list, struct buf *text)
 		buf_putc(text, ')');
 }
 
+static enum weight
+weight_of(enum acme_problem id)
+{
+	const struct row *row = row_of(id);
+
+	return row == NULL ? WEIGHT_NONE : row->weight;
+}
+
 /* A compound problem is as bad as its worst part. */
 static enum acme_problem
 worst_of(const struct json *list)
@@ -334,10 +342,10 @@ worst_of(const struct json *list)
 		enum acme_problem id =
 		    problem_from_type(json_get_text(json_at(list, i), "type"));
 
-		if (id == PROBLEM_UNKNOWN || row_of(id)->weight == WEIGHT_NONE)
+		if (weight_of(id) == WEIGHT_NONE)
 			continue;
 		if (worst == PROBLEM_COMPOUND ||
-		    row_of(id)->weight > row_of(worst)->weight)
+		    weight_of(id) > weight_of(worst))
 			worst = id;
 	}
 	return worst;

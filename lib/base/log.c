@@ -280,6 +280,18 @@ tell_all(void)
 		tell_left_out(q);
 }
 
+/* Those whose time is over: not after each line between two equal ones. */
+static void
+tell_due(void)
+{
+	int64_t now = clock_mono_ms();
+	struct equal *q;
+
+	for (q = equals; q < equals + NELEM(equals); q++)
+		if (now - q->since_ms >= LOG_EQUAL_S * INT64_C(1000))
+			tell_left_out(q);
+}
+
 /* The row of that line, or the one that is longest out of use, emptied. */
 static struct equal *
 find_equal(uint64_t hash, enum log_level level, const char *msg)
@@ -339,12 +351,18 @@ log_init(const char *part, enum log_level level, enum log_format format)
 }
 
 void
+log_end(void)
+{
+	tell_all();
+}
+
+void
 log_write(enum log_level level, const char *msg, const struct kv *kvs)
 {
 	int saved = errno;
 
 	if (level <= logger.level && !is_enough(level, msg, kvs)) {
-		tell_all();
+		tell_due();
 		to_stderr(level, msg, kvs);
 	}
 	/* A tap that logs must not meet itself. */

@@ -48,6 +48,7 @@ struct kv {
 
 /* part: "supervisor", "engine", "keeper"; static. */
 void log_init(const char *part, enum log_level, enum log_format);
+void log_end(void); /* tells how many equal lines were left out lately */
 bool log_wants(enum log_level);
 void log_write(enum log_level, const char *msg, const struct kv *);
 

@@ -19,8 +19,7 @@ from util import BUILD, IS_ROOT, free_port  # noqa: E402
 
 # What is not built yet: tests marked with it wait.  Take it out of here when
 # it lands.
-WAITED_FOR = {"ari", "clock", "failover", "check", "log", "profile",
-              "budget", "acted", "policy"}
+WAITED_FOR = set()
 
 
 def pytest_configure(config):
