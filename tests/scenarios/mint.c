@@ -179,6 +179,9 @@ put_extensions(struct buf *out, const struct mint *m)
 	static const unsigned char basic[] = { 0x30, 0x0f, 0x06, 0x03, 0x55,
 		0x1d, 0x13, 0x01, 0x01, 0xff, 0x04, 0x05, 0x30, 0x03, 0x01,
 		0x01, 0xff };
+	static const unsigned char issuer_key[] = { 0x30, 0x13, 0x06, 0x03,
+		0x55, 0x1d, 0x23, 0x04, 0x0c, 0x30, 0x0a, 0x80, 0x08, 1, 2, 3,
+		4, 5, 6, 7, 8 };
 	AUTO(buf_done)
 	struct buf a = BUF_INIT(CERT_MAX), b = BUF_INIT(CERT_MAX);
 	size_t i;
@@ -196,6 +199,8 @@ put_extensions(struct buf *out, const struct mint *m)
 		wrap(&a, 0x30, &b);
 		buf_add(&b, a.data, a.len);
 		buf_reset(&a);
+		if (m->ari)
+			buf_add(&b, issuer_key, sizeof(issuer_key));
 	}
 	wrap(&a, 0x30, &b);
 	wrap(out, 0xa3, &a);

@@ -27,6 +27,7 @@
 #define LINES_MAX   4000
 #define REPEATS_MAX 4
 #define NAMES_MAX   100
+#define SERVES_MAX  64
 #define SOON_MS     30000 /* how long an expected request may take to come */
 #define DAY_S       INT64_C(86400)
 #define CA_HOST     "https://ca"
@@ -38,6 +39,19 @@ struct line {
 
 struct range { /* of milliseconds */
 	int64_t from, to;
+};
+
+struct wanted {
+	const char *method, *nonce, *accept, *payload;
+	char url[1024];
+	bool jwk;
+};
+
+struct serve {             /* what is answered without the script's doing */
+	char *text, *args; /* as written; args is what wanted points into */
+	struct wanted wanted;
+	size_t reply; /* its line */
+	unsigned times;
 };
 
 static struct play {
@@ -52,6 +66,10 @@ static struct play {
 	struct range within;    /* for the next request; to 0: SOON_MS */
 	struct http_call *call; /* the request that "<" answers */
 	char subject[65];       /* certificate; "": the first */
+	char ca[65];            /* "": the first of the certificate's */
+	struct serve serves[SERVES_MAX];
+	unsigned n_serves, served;
+	int64_t shown; /* the instant that was expected last */
 	unsigned nonces, orders;
 	struct buf log;
 	bool failed;
@@ -254,8 +272,13 @@ static struct session *
 the_session(void)
 {
 	struct engine *en = sim_engine();
+	uint32_t i = subject()->conf->cas[0];
 
-	return en->cas[subject()->conf->cas[0]].session;
+	if (play.ca[0] != '\0')
+		for (i = 0; i + 1 < en->conf->n_cas; i++)
+			if (strcmp(en->conf->cas[i].name, play.ca) == 0)
+				break;
+	return en->cas[i].session;
 }
 
 /* A block of lines until an empty one; the line after the command is pc. */
@@ -275,10 +298,26 @@ check_wire(void)
 	return sim_broken[0] == '\0' ? 0 : mismatch("%s", sim_broken);
 }
 
+static void serve_calls(void);
+
+/* The next thing that is due until then, with what is served at once. */
+static bool
+step(int64_t until_ms)
+{
+	bool more = sim_step(until_ms);
+
+	serve_calls();
+	return more;
+}
+
 static int
 run_for(int64_t ms)
 {
-	sim_run_until(sim_ms() + ms);
+	int64_t until = sim_ms() + ms;
+
+	serve_calls();
+	while (step(until))
+		continue;
 	return check_wire();
 }
 
@@ -365,6 +404,13 @@ do_cert(char *args)
 }
 
 static int
+do_ca(char *args)
+{
+	(void)snprintf(play.ca, sizeof(play.ca), "%s", args);
+	return 0;
+}
+
+static int
 do_clock(char *args)
 {
 	int64_t t, ms;
@@ -399,14 +445,15 @@ do_advance(char *args)
 static int
 do_quiet(char *args)
 {
-	unsigned before = sim_n_calls, left = unseen();
+	unsigned before = sim_n_calls - play.served, left = unseen();
 	int64_t ms;
 
 	(void)span(args, &ms);
 	if (run_for(ms) == -1)
 		return -1;
-	return sim_n_calls != before || left != 0 ? mismatch("requests came")
-						  : 0;
+	return sim_n_calls - play.served != before || left != 0
+		   ? mismatch("requests came")
+		   : 0;
 }
 
 static int
@@ -441,12 +488,6 @@ do_end(char *args)
 
 /* Requests */
 
-struct wanted {
-	const char *method, *nonce, *accept, *payload;
-	char url[1024];
-	bool jwk;
-};
-
 static int
 parse_wanted(char *args, struct wanted *w)
 {
@@ -473,11 +514,22 @@ parse_wanted(char *args, struct wanted *w)
 	return 0;
 }
 
+/* "https://ca/x*": whatever begins like that. */
+static bool
+url_fits(const char *spec, const char *url)
+{
+	size_t len = strlen(spec);
+
+	if (len > 0 && spec[len - 1] == '*')
+		return strncmp(spec, url, len - 1) == 0;
+	return strcmp(spec, url) == 0;
+}
+
 static bool
 is_wanted(const struct http_call *c, const struct wanted *w)
 {
 	if (c->seen || strcmp(c->method, w->method) != 0 ||
-	    strcmp(c->url, w->url) != 0)
+	    !url_fits(w->url, c->url))
 		return false;
 	if (w->accept != NULL && strcmp(c->accept, w->accept) != 0)
 		return false;
@@ -485,7 +537,7 @@ is_wanted(const struct http_call *c, const struct wanted *w)
 		return true;
 	return fits(w->payload, c->payload) && c->jwk == w->jwk &&
 	       (w->nonce == NULL || strcmp(c->nonce, w->nonce) == 0) &&
-	       (w->jwk || strcmp(c->signer, sim_account()) == 0);
+	       (w->jwk || strcmp(c->signer, sim_account(c->url)) == 0);
 }
 
 static struct http_call *
@@ -497,6 +549,17 @@ find_wanted(const struct wanted *w)
 		if (is_wanted(c, w))
 			return c;
 	return NULL;
+}
+
+/* What the script waits for comes before what is served. */
+static struct http_call *
+find_unserved(const struct wanted *w)
+{
+	struct http_call *c = find_wanted(w);
+
+	if (c == NULL)
+		serve_calls();
+	return c;
 }
 
 /* "> METHOD URL [jwk] [nonce=N] [accept=TYPE] PAYLOAD" */
@@ -513,12 +576,12 @@ do_request(char *args)
 	end = begin + in.to;
 	if (parse_wanted(args, &w) == -1)
 		return -1;
-	play.call = find_wanted(&w);
+	play.call = find_unserved(&w);
 	while (play.call == NULL && unseen() == 0 && sim_step(end))
-		play.call = find_wanted(&w);
+		play.call = find_unserved(&w);
 	/* what else is due at this instant may be it */
 	while (play.call == NULL && sim_step(sim_ms()))
-		play.call = find_wanted(&w);
+		play.call = find_unserved(&w);
 	if (check_wire() == -1)
 		return -1;
 	if (play.call == NULL)
@@ -593,6 +656,8 @@ put_chain(char *args, struct buf *out)
 			m.issuer = w + 7;
 		else if (strcmp(w, "leaf-only") == 0)
 			m.leaf_only = true;
+		else if (strcmp(w, "ari") == 0)
+			m.ari = true;
 		else if (strcmp(w, "forged") == 0)
 			m.forged = true;
 		else
@@ -645,7 +710,22 @@ finish_reply(int status, const struct buf *body, bool nonce, bool type)
 	sim_reply(c, status, buf_str(body), body->len);
 }
 
-/* "< STATUS [Header: value]", more headers, body; "< lost [WHY]" */
+static int
+lose(char *args)
+{
+	if (strcmp(args, "timeout") == 0)
+		sim_lose_by(play.call, 28, "no answer in time");
+	else if (strcmp(args, "no-host") == 0)
+		sim_lose_by(play.call, 6, "could not resolve host");
+	else
+		sim_lose(play.call, *args == '\0' ? "connection lost" : args);
+	return 0;
+}
+
+static int reply_served(void);
+
+/* "< STATUS [Header: value]", more headers, body; "< lost [WHY]"; "< served"
+ */
 static int
 do_reply(char *args)
 {
@@ -658,10 +738,10 @@ do_reply(char *args)
 		return mismatch("no request waits for a reply");
 	if (first == NULL)
 		return mismatch("STATUS is needed");
-	if (strcmp(first, "lost") == 0) {
-		sim_lose(play.call, *args == '\0' ? "connection lost" : args);
-		return 0;
-	}
+	if (strcmp(first, "lost") == 0)
+		return lose(args);
+	if (strcmp(first, "served") == 0)
+		return reply_served();
 	if (*args != '\0')
 		add_header(args, play.call, &nonce, &type);
 	while ((l = block_line()) != NULL) {
@@ -671,6 +751,112 @@ do_reply(char *args)
 			return -1;
 	}
 	finish_reply((int)strtol(first, NULL, 10), &body, nonce, type);
+	return 0;
+}
+
+/* Serving */
+
+static void
+serve_one(struct serve *s, struct http_call *c)
+{
+	AUTO(free) char *args = strdup(play.lines[s->reply].text + 1);
+	struct http_call *was = play.call;
+	size_t pc = play.pc;
+
+	c->seen = true;
+	s->times++;
+	play.served++;
+	play.orders += strstr(c->url, "new-order") != NULL;
+	play.call = c;
+	play.pc = s->reply;
+	(void)do_reply(args);
+	play.call = was;
+	play.pc = pc;
+}
+
+static struct serve *
+who_serves(const struct http_call *c)
+{
+	unsigned i;
+
+	for (i = play.n_serves; i-- > 0;)
+		if (is_wanted(c, &play.serves[i].wanted))
+			return &play.serves[i];
+	return NULL;
+}
+
+static void
+serve_calls(void)
+{
+	struct http_call *c;
+	struct serve *s;
+
+	TAILQ_FOREACH (c, &sim_calls, link)
+		if ((s = who_serves(c)) != NULL)
+			serve_one(s, c);
+}
+
+static int
+reply_served(void)
+{
+	struct serve *s;
+
+	play.call->seen = false;
+	s = who_serves(play.call);
+	play.call->seen = true;
+	if (s == NULL)
+		return mismatch("not served");
+	play.orders -= strstr(play.call->url, "new-order") != NULL;
+	serve_one(s, play.call);
+	play.served--; /* the script has asked for it */
+	return 0;
+}
+
+static struct serve *
+find_serve(const char *text)
+{
+	unsigned i;
+
+	for (i = 0; i < play.n_serves; i++)
+		if (strcmp(play.serves[i].text, text) == 0)
+			return &play.serves[i];
+	return NULL;
+}
+
+static int
+do_unserve(char *args)
+{
+	struct serve *s = find_serve(args);
+
+	if (s == NULL)
+		return mismatch("not served");
+	free(s->text);
+	free(s->args);
+	*s = play.serves[--play.n_serves];
+	return 0;
+}
+
+/* As "> ", and below it "< ", for now and for as long as it is served; the
+ * latest comes first. */
+static int
+do_serve(char *args)
+{
+	struct serve *s = find_serve(args);
+
+	if (s == NULL && play.n_serves == SERVES_MAX)
+		return mismatch("too many");
+	if (s != NULL)
+		(void)do_unserve(args);
+	s = &play.serves[play.n_serves];
+	*s = (struct serve){ .text = strdup(args), .args = strdup(args) };
+	play.n_serves++;
+	if (parse_wanted(s->args, &s->wanted) == -1)
+		return -1;
+	if (play.pc + 1 == play.n || play.lines[play.pc + 1].text[0] != '<')
+		return mismatch("its reply is needed");
+	s->reply = ++play.pc;
+	while (block_line() != NULL)
+		continue;
 	return 0;
 }
 
@@ -702,6 +888,63 @@ do_renew(char *args)
 {
 	(void)args;
 	renew_now(sim_engine(), subject());
+	return 0;
+}
+
+/* "check [refused TEXT]", "rehearse [refused TEXT]" */
+static int
+try_out(char *args, enum issue_mode mode)
+{
+	const char *w = word(&args);
+	struct err e;
+
+	if (renew_check(sim_engine(), subject(), mode, &e) == 0)
+		return w == NULL ? 0 : mismatch("not refused");
+	if (w == NULL || strcmp(w, "refused") != 0 || !fits(args, e.what))
+		return mismatch("%s", e.what);
+	return 0;
+}
+
+static int
+do_check(char *args)
+{
+	return try_out(args, ISSUE_CHECK);
+}
+
+static int
+do_rehearse(char *args)
+{
+	return try_out(args, ISSUE_REHEARSAL);
+}
+
+/* "caa NAME [ISSUER...]", "caa NAME fails TEXT", "caa NAME gone" */
+static int
+do_caa(char *args)
+{
+	const char *name = word(&args), *w;
+	struct sim_caa *s = NULL;
+	size_t i;
+
+	for (i = 0; i < SIM_CAA && s == NULL; i++)
+		if (sim_dns.caa[i].at[0] == '\0' ||
+		    strcmp(sim_dns.caa[i].at, name) == 0)
+			s = &sim_dns.caa[i];
+	if (s == NULL)
+		return mismatch("too many");
+	*s = (struct sim_caa){ 0 };
+	if (strcmp(args, "gone") == 0) {
+		/* no name is like that */
+		(void)snprintf(s->at, sizeof(s->at), "-");
+		return 0;
+	}
+	(void)snprintf(s->at, sizeof(s->at), "%s", name);
+	if (strncmp(args, "fails ", 6) == 0) {
+		(void)snprintf(s->error, sizeof(s->error), "%s", args + 6);
+		return 0;
+	}
+	while (s->n < SIM_ISSUERS && (w = word(&args)) != NULL)
+		(void)snprintf(s->issuers[s->n++], sizeof(s->issuers[0]), "%s",
+		    strcmp(w, "nobody") == 0 ? "" : w);
 	return 0;
 }
 
@@ -822,6 +1065,15 @@ want_time(const char *what, int64_t at, const char *spec)
 	if (at == 0)
 		return mismatch("%s: none", what);
 	clock_format(at, text);
+	if (strcmp(spec, "same") == 0 || strcmp(spec, "other") == 0) {
+		bool same = at == play.shown;
+
+		play.shown = at;
+		return same == (spec[0] == 's')
+			   ? 0
+			   : mismatch("%s: %s", what, text);
+	}
+	play.shown = at;
 	if (in < r.from || in > r.to)
 		return mismatch(
 		    "%s: in %" PRId64 " s, at %s", what, in / 1000, text);
@@ -968,6 +1220,137 @@ x_renewal(char *args)
 }
 
 static int
+x_window(char *args)
+{
+	const struct window *w = &subject()->window;
+	const char *spec = word(&args);
+	int64_t shown = play.shown;
+	int r;
+
+	if (spec == NULL || strcmp(spec, "none") == 0)
+		return w->end == 0 ? 0 : mismatch("there is a window");
+	r = want_time("window from", w->start, spec);
+	r = r == -1 ? r : want_time("window to", w->end, args);
+	play.shown = shown;
+	return r;
+}
+
+static int
+x_window_url(char *args)
+{
+	return want_text("url", subject()->window.url, args);
+}
+
+static int
+x_recalled(char *args)
+{
+	bool is = cert_recalled(subject(), engine_now(sim_engine()));
+
+	return want_text("recalled", is ? "yes" : "no", args);
+}
+
+static int
+x_alarm(char *args)
+{
+	static const char *const names[] = {
+		[ALARM_NONE] = "none",
+		[ALARM_INFO] = "info",
+		[ALARM_WARN] = "warning",
+		[ALARM_CRITICAL] = "critical",
+	};
+
+	return want_text(
+	    "alarm", names[cert_alarm(sim_engine(), subject())], args);
+}
+
+/* The CA that its next attempt goes to, or the one under way. */
+static int
+x_ca(char *args)
+{
+	const struct engine *en = sim_engine();
+
+	return want_text(
+	    "CA", en->conf->cas[renew_ca(en, subject())].name, args);
+}
+
+static int
+x_issued_by(char *args)
+{
+	return want_text("issued by", subject()->have.ca, args);
+}
+
+static int
+x_row(char *args)
+{
+	return want_text("row", subject()->issue_trouble.row, args);
+}
+
+static int
+x_waits(char *args)
+{
+	return want_text("waits for", subject()->waits, args);
+}
+
+static int
+x_rehearse(char *args)
+{
+	return want_text("rehearse", subject()->rehearse ? "yes" : "no", args);
+}
+
+static int
+x_orphan(char *args)
+{
+	const struct orphan *o = certs_orphan(&sim_engine()->certs, args);
+
+	return o == NULL ? mismatch("no orphan") : 0;
+}
+
+struct left {
+	const char *limit, *of;
+	int64_t left;
+};
+
+static void
+find_left(void *arg, const struct budget_line *l)
+{
+	struct left *f = arg;
+
+	if (strcmp(f->limit, budget_limit_name(l->limit)) == 0 &&
+	    strcmp(f->of, l->of) == 0)
+		f->left = l->left;
+}
+
+/* "budget LIMIT [of OF] LEFT", or "full": nothing is spent of it */
+static int
+x_budget(char *args)
+{
+	struct left f = { .limit = word(&args), .of = "", .left = -1 };
+
+	if (strncmp(args, "of ", 3) == 0) {
+		(void)word(&args);
+		f.of = word(&args);
+	}
+	budget_each(session_budget(the_session()), engine_now(sim_engine()),
+	    find_left, &f);
+	if (strcmp(args, "full") == 0)
+		return f.left == -1 ? 0 : mismatch("left: %" PRId64, f.left);
+	if (f.left == -1)
+		return mismatch("full, or no such limit");
+	return want_count("left", (uint64_t)f.left, args);
+}
+
+/* "served N METHOD URL ..." */
+static int
+x_served(char *args)
+{
+	const char *spec = word(&args);
+	const struct serve *s = find_serve(args);
+
+	return s == NULL ? mismatch("not served")
+			 : want_count("served", s->times, spec);
+}
+
+static int
 x_operator(char *args)
 {
 	return want_text(
@@ -1090,8 +1473,11 @@ struct command {
 static const struct command expectations[] = {
 	{ "account",        x_account },
 	{ "account-keys",   x_accounts },
+	{ "alarm",          x_alarm },
 	{ "aside",          x_aside },
 	{ "blocked",        x_blocked },
+	{ "budget",         x_budget },
+	{ "ca",             x_ca },
 	{ "deploy",         x_deploy },
 	{ "deploy-trouble", x_deploy_trouble },
 	{ "dropped",        x_dropped },
@@ -1099,6 +1485,7 @@ static const struct command expectations[] = {
 	{ "health",         x_health },
 	{ "hooks",          x_hooks },
 	{ "installed",      x_installed },
+	{ "issued-by",      x_issued_by },
 	{ "key",            x_key },
 	{ "keys",           x_keys },
 	{ "log",            x_log },
@@ -1107,16 +1494,24 @@ static const struct command expectations[] = {
 	{ "operator",       x_operator },
 	{ "order",          x_order },
 	{ "orders",         x_orders },
+	{ "orphan",         x_orphan },
+	{ "recalled",       x_recalled },
+	{ "rehearse",       x_rehearse },
 	{ "renewal",        x_renewal },
 	{ "requests",       x_requests },
 	{ "retry",          x_retry },
+	{ "row",            x_row },
 	{ "saved",          x_saved },
+	{ "served",         x_served },
 	{ "step",           x_step },
 	{ "tokens",         x_tokens },
 	{ "trouble",        x_trouble },
 	{ "turns",          x_turns },
 	{ "url",            x_hint },
 	{ "version",        x_version },
+	{ "waits",          x_waits },
+	{ "window",         x_window },
+	{ "window-url",     x_window_url },
 };
 
 static int do_expect(char *);
@@ -1125,7 +1520,10 @@ static const struct command commands[] = {
 	{ "<",       do_reply },
 	{ ">",       do_request },
 	{ "advance", do_advance },
+	{ "ca",      do_ca },
+	{ "caa",     do_caa },
 	{ "cert",    do_cert },
+	{ "check",   do_check },
 	{ "clock",   do_clock },
 	{ "conf",    do_conf },
 	{ "end",     do_end },
@@ -1136,13 +1534,16 @@ static const struct command commands[] = {
 	{ "keeper",  do_keeper },
 	{ "names",   do_names },
 	{ "quiet",   do_quiet },
+	{ "rehearse", do_rehearse },
 	{ "renew",   do_renew },
 	{ "repeat",  do_repeat },
 	{ "restart", do_restart },
 	{ "seed",    do_seed },
+	{ "serve",   do_serve },
 	{ "start",   do_start },
 	{ "state",   do_state },
 	{ "stop",    do_stop },
+	{ "unserve", do_unserve },
 	{ "wait",    do_wait },
 };
 /* clang-format on */
@@ -1165,7 +1566,8 @@ do_expect(char *args)
 	if (sim_engine() == NULL || subject() == NULL)
 		return mismatch("not started");
 	/* what is due now has happened */
-	while (sim_step(sim_ms()))
+	serve_calls();
+	while (step(sim_ms()))
 		continue;
 	if (check_wire() == -1)
 		return -1;
@@ -1174,19 +1576,38 @@ do_expect(char *args)
 
 /* Files */
 
-static int load(const char *path, unsigned depth);
+static int load(const char *path, unsigned depth, char *args);
+
+/* $1 to $9 of an included file. */
+static char *
+fill_in(const char *text, char *const *words)
+{
+	AUTO(buf_done) struct buf out = BUF_INIT(65536);
+
+	for (; *text != '\0'; text++) {
+		if (text[0] == '$' && text[1] >= '1' && text[1] <= '9') {
+			const char *w = words[*++text - '1'];
+
+			buf_puts(&out, w == NULL ? "" : w);
+		} else
+			buf_putc(&out, *text);
+	}
+	return strdup(buf_str(&out));
+}
 
 static int
-load_line(const char *path, unsigned no, char *text, unsigned depth)
+load_line(const char *path, unsigned no, const char *text, unsigned depth)
 {
 	struct line *l;
 	char other[1024];
 
-	text[strcspn(text, "\n")] = '\0';
 	if (strncmp(text, "include ", 8) == 0) {
+		AUTO(free) char *args = strdup(text + 8);
+		char *rest = args;
+
 		(void)snprintf(other, sizeof(other), "%.*s%s.inc",
-		    (int)(strrchr(path, '/') + 1 - path), path, text + 8);
-		return load(other, depth + 1);
+		    (int)(strrchr(path, '/') + 1 - path), path, word(&rest));
+		return load(other, depth + 1, rest);
 	}
 	if (play.n == LINES_MAX) {
 		(void)fprintf(stderr, "%s: too long\n", path);
@@ -1200,20 +1621,29 @@ load_line(const char *path, unsigned no, char *text, unsigned depth)
 }
 
 static int
-load(const char *path, unsigned depth)
+load(const char *path, unsigned depth, char *args)
 {
 	AUTO(free) char *text = NULL;
 	FILE *f = depth > 8 ? NULL : fopen(path, "re");
-	size_t cap = 0;
+	char *words[9] = { NULL };
+	size_t cap = 0, i;
 	unsigned no = 0;
 	int r = 0;
+
+	for (i = 0; i < NELEM(words) && args != NULL; i++)
+		words[i] = word(&args);
 
 	if (f == NULL) {
 		perror(path);
 		return -1;
 	}
-	while (r == 0 && getline(&text, &cap, f) != -1)
-		r = load_line(path, ++no, text, depth);
+	while (r == 0 && getline(&text, &cap, f) != -1) {
+		AUTO(free) char *l = NULL;
+
+		text[strcspn(text, "\n")] = '\0';
+		l = fill_in(text, words);
+		r = load_line(path, ++no, l, depth);
+	}
 	(void)fclose(f);
 	return r;
 }
@@ -1227,6 +1657,10 @@ reset(void)
 	for (i = 0; i < play.n; i++) {
 		free(play.lines[i].file);
 		free(play.lines[i].text);
+	}
+	while (play.n_serves > 0) {
+		free(play.serves[--play.n_serves].text);
+		free(play.serves[play.n_serves].args);
 	}
 	buf_done(&play.conf);
 	buf_done(&play.certs);
@@ -1260,7 +1694,7 @@ play_lines(void)
 	}
 	if (play.depth != 0)
 		return mismatch("repeat without end");
-	while (sim_step(sim_ms()))
+	while (step(sim_ms()))
 		continue;
 	if (check_wire() == -1)
 		return -1;
@@ -1274,7 +1708,7 @@ play_file(const char *path)
 	int r;
 
 	reset();
-	r = load(path, 0) == -1 || play_lines() == -1 ? -1 : 0;
+	r = load(path, 0, NULL) == -1 || play_lines() == -1 ? -1 : 0;
 	(void)printf("%s %-34s %4u requests, %" PRId64 " s\n",
 	    r == 0 ? "ok    " : "FAILED", name == NULL ? path : name + 1,
 	    sim_n_calls, (sim_ms() - 1000000) / 1000);

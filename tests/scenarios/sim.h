@@ -63,7 +63,9 @@ extern char sim_broken[512];
 void sim_header(struct http_call *, const char *name, const char *value);
 void sim_reply(struct http_call *, int status, const char *body, size_t);
 void sim_lose(struct http_call *, const char *why); /* no reply */
-const char *sim_account(void); /* URL that the CA gave last */
+void sim_lose_by(struct http_call *, int curl_code, const char *why);
+/* URL of the account that the CA at url gave last; "": none. */
+const char *sim_account(const char *url);
 void sim_http_reset(void);
 
 /* sim_dns.c: name servers */
@@ -129,6 +131,7 @@ struct mint {
 	const char *issuer; /* CN; NULL: "Test CA" */
 	bool leaf_only;     /* signed by nobody */
 	bool forged;        /* signed by somebody else than it says */
+	bool ari;           /* names its issuer's key, as ARI needs it */
 };
 void mint_chain(const struct mint *, struct buf *out);
 

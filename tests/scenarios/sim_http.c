@@ -30,7 +30,10 @@ unsigned sim_n_calls;
 char sim_broken[512];
 
 static LIST_HEAD(, nonce) nonces;
-static char account[512];
+/* the account that each CA gave last */
+static struct {
+	char host[64], url[512];
+} accounts[8];
 static struct http the_http;
 
 static void __attribute__((format(printf, 1, 2))) broken(const char *fmt, ...)
@@ -280,6 +283,34 @@ sim_header(struct http_call *c, const char *name, const char *value)
 		give_nonce(c, value);
 }
 
+static void
+give_account(const char *ca, const char *url)
+{
+	char host[64];
+	size_t i = 0;
+
+	host_of(ca, host);
+	while (
+	    accounts[i].host[0] != '\0' && strcmp(accounts[i].host, host) != 0)
+		if (++i == NELEM(accounts))
+			abort();
+	(void)snprintf(accounts[i].host, sizeof(host), "%s", host);
+	(void)snprintf(accounts[i].url, sizeof(accounts[i].url), "%s", url);
+}
+
+const char *
+sim_account(const char *ca)
+{
+	char host[64];
+	size_t i;
+
+	host_of(ca, host);
+	for (i = 0; i < NELEM(accounts); i++)
+		if (strcmp(accounts[i].host, host) == 0)
+			return accounts[i].url;
+	return "";
+}
+
 void
 sim_reply(struct http_call *c, int status, const char *body, size_t len)
 {
@@ -290,23 +321,23 @@ sim_reply(struct http_call *c, int status, const char *body, size_t len)
 	c->reply.len = len;
 	c->answered = true;
 	if (c->jwk && location != NULL && (status == 200 || status == 201))
-		(void)snprintf(account, sizeof(account), "%s", location);
+		give_account(c->url, location);
+	loop_timer_set(c->timer, 0);
+}
+
+void
+sim_lose_by(struct http_call *c, int curl_code, const char *why)
+{
+	(void)err_set(&c->lost, ERR_NET, curl_code, "%s", why);
+	c->lost.retry_after_s = -1;
+	c->answered = true;
 	loop_timer_set(c->timer, 0);
 }
 
 void
 sim_lose(struct http_call *c, const char *why)
 {
-	(void)err_set(&c->lost, ERR_NET, 56, "%s", why);
-	c->lost.retry_after_s = -1;
-	c->answered = true;
-	loop_timer_set(c->timer, 0);
-}
-
-const char *
-sim_account(void)
-{
-	return account;
+	sim_lose_by(c, 56, why); /* CURLE_RECV_ERROR */
 }
 
 void
@@ -318,6 +349,7 @@ sim_http_reset(void)
 		LIST_REMOVE(n, link);
 		free(n);
 	}
-	account[0] = sim_broken[0] = '\0';
+	memset(accounts, 0, sizeof(accounts));
+	sim_broken[0] = '\0';
 	sim_n_calls = 0;
 }
