@@ -176,14 +176,15 @@ renew_left(const struct engine *en, const struct cert *c)
 static void
 choose_ca(struct engine *en, struct cert *c)
 {
-	uint32_t i, was = failover_ca(c);
+	uint32_t i, was = failover_ca(c), ca = renew_ca(en, c);
 
-	for (i = 0; i < c->conf->n_cas; i++)
-		if (c->check != 0 ||
-		    !failover_blocked(en->conf, c,
-			session_breaker(en->cas[renew_ca(en, c)].session),
-			renew_left(en, c), clock_now()))
+	for (i = 0; i < c->conf->n_cas; i++) {
+		if (c->check != 0 || !failover_blocked(en->conf, c,
+					 session_breaker(en->cas[ca].session),
+					 renew_left(en, c), clock_now()))
 			break;
+		ca = failover_ca(c);
+	}
 	if (failover_ca(c) == was)
 		return;
 	if (c->order_url != NULL)
