@@ -118,8 +118,8 @@ class Acmed:
         activate = ["/bin/sh", "-c", 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"',
                     "sh"] if self.listener else []
         self.process = subprocess.Popen(
-            [*activate, *self.prefix, str(BUILD / "acmed"), "-c", str(self.config),
-             *args], stdin=subprocess.DEVNULL, stdout=w, stderr=w,
+            [*activate, *self.prefix, str(BUILD / "acmed"),
+             "-c", str(self.config), *args], stdin=subprocess.DEVNULL, stdout=w, stderr=w,
             env={**os.environ, **self.env}, cwd="/",
             pass_fds=(3,) if self.listener else (),
             preexec_fn=self._before_exec)

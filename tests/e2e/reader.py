@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: ISC
 """A server's look at live/NAME, again and again: reader.py ROOT LIVE...
 
-Each look opens the folder behind the symlink once, as a server would that loads
-a pair, and reads all of it.  So that no moment without a symlink is too short to
-be seen, the kernel tells of all that happens to names in live/.  Until standard
-input ends; then one line of JSON says how many looks there were, at how many
-pairs, and what was wrong."""
+Each look opens the folder behind the symlink once, as a server would that
+loads a pair, and reads all of it.  So that no moment without a symlink is too
+short to be seen, the kernel tells of all that happens to names in live/.
+Until standard input ends; then one line of JSON says how many looks there
+were, at how many pairs, and what was wrong."""
 import hashlib
 import json
 import os
@@ -101,7 +101,8 @@ class Reader:
     def go(self, lives):
         fd = inotify_new()
         unseen = sorted({os.path.dirname(x) for x in lives})
-        while sys.stdin not in select.select([sys.stdin, fd], [], [], 0.002)[0]:
+        while sys.stdin not in select.select(
+                [sys.stdin, fd], [], [], 0.002)[0]:
             unseen = self.watch(fd, unseen)
             self.round(fd, lives)
         print(json.dumps({"looks": self.looks, "pairs": len(self.known),
