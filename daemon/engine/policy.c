@@ -247,12 +247,14 @@ wait_of(const struct policy_in *in, enum policy_wait kind)
 	return wait;
 }
 
-/* Long enough to look for another CA (protocol N2). */
+/* Long enough to look for another CA (protocol N2); what the CA says counts. */
 static bool
 is_long(const struct policy_in *in, int64_t wait)
 {
 	int64_t left = in->not_after - in->now;
 
+	if (in->err->retry_after_s >= 0)
+		wait = in->err->retry_after_s;
 	return wait > HOUR && (left <= 0 || wait > left / 8);
 }
 

@@ -348,6 +348,14 @@ long_waits(void **state)
 		policy_decide(&in, &d);
 		assert_int_equal(d.failover, t[i].is_long);
 	}
+	/* that we wait longer than it says is no reason */
+	e.retry_after_s = 600;
+	in.not_before = in.not_after = 0;
+	in.failures = 9;
+	for (i = 0; i < 50; i++) {
+		policy_decide(&in, &d);
+		assert_false(d.failover);
+	}
 }
 
 /* What is this machine's is tried hourly at least. */
