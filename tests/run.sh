@@ -56,6 +56,7 @@ stage() {
 	passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
 	printf '%s passed, %s failed, %s skipped (%s s)\n' "$1" "$2" "$3" $took
 	grep -E '^SKIP|SKIPPED|\*\*\*Skipped|^XFAIL' "$log" | sed 's/^/    /'
+	sed -n '/^S1  *[pFN]/,/^$/p' "$log" | sed 's/^\(.\)/    \1/; /^$/d'
 	[ $r -ne 0 ] || grep -F '***Failed' "$log" | sed 's/^/    second try: /'
 	if [ $r -ne 0 ]; then
 		printf '    the end of %s:\n' "$log"

@@ -9,6 +9,7 @@ See README."""
 import argparse
 import collections
 import json
+import os
 import re
 import signal
 import ssl
@@ -29,6 +30,8 @@ from wire import Handler, Server  # noqa: E402
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
+# As in the tests' own util.py.
+PATIENCE = float(os.environ.get("ACMED_E2E_PATIENCE", "1"))
 INSTEAD = ("status", "problem", "body", "html")
 
 
@@ -338,7 +341,7 @@ class CA:
 
     def wait(self, what, n=1, timeout=20, **kv):
         """Until the n-th such request has been answered; that request."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * PATIENCE
         with self.changed:
             while True:
                 found = [r for r in self.requests
