@@ -247,16 +247,24 @@ put_validity(struct buf *out, int64_t from, int64_t to)
 }
 
 /* subject NULL: the leaf of m; else the issuer's own, self-signed. */
+static unsigned char serial[] = { 0x01, 0, 0, 0 };
+
+void
+mint_reset(void)
+{
+	serial[2] = serial[3] = 0;
+}
+
 static void
 put_cert(struct buf *der, const struct mint *m, const char *subject,
     const char *issuer)
 {
 	static const unsigned char version[] = { 0xa0, 0x03, 0x02, 0x01, 0x02 };
-	static unsigned char serial[] = { 0x01, 0, 0, 0 };
 	AUTO(buf_done)
 	struct buf a = BUF_INIT(CERT_MAX), b = BUF_INIT(CERT_MAX);
 
-	if (++serial[3] == 0)
+	/* those of issuers are made once, and do not count */
+	if (subject == NULL && ++serial[3] == 0)
 		serial[2]++;
 	buf_add(&a, version, sizeof(version));
 	tlv(&a, 0x02, serial, sizeof(serial));

@@ -1670,6 +1670,7 @@ reset(void)
 	play.certs = BUF_INIT(1 << 20);
 	play.log = BUF_INIT(256 << 20);
 	sim_http_reset();
+	mint_reset();
 	sim_dns_reset();
 	sim_keys_reset();
 	sim_root_reset();

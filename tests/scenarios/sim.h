@@ -133,6 +133,7 @@ struct mint {
 	bool forged;        /* signed by somebody else than it says */
 	bool ari;           /* names its issuer's key, as ARI needs it */
 };
+void mint_reset(void); /* serial numbers begin anew */
 void mint_chain(const struct mint *, struct buf *out);
 
 /*
