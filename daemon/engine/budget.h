@@ -23,8 +23,9 @@
 
 struct budget;
 
-#define BUDGET_FAILED_HOUR 3 /* our own guard: of a name, a rolling hour (M4) \
-			      */
+#define BUDGET_FAILED_HOUR                                 \
+	3 /* our own guard: of a name, a rolling hour (M4) \
+	   */
 #define BUDGET_KEY_MAX (STR_IDENT_MAX + 32)
 
 /* ca and psl outlive it. */

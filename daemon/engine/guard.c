@@ -196,6 +196,14 @@ session_clock(const struct session *s, int64_t *ahead_s)
 	return true;
 }
 
+int64_t
+session_now(const struct session *s)
+{
+	int64_t ahead;
+
+	return clock_now() + (session_clock(s, &ahead) ? ahead : 0);
+}
+
 /* How long things take */
 
 int64_t

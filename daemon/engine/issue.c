@@ -505,7 +505,7 @@ static bool
 outlives(struct issue *is, struct next *n)
 {
 	const struct order *o = &is->order;
-	int64_t left = o->expires - clock_now();
+	int64_t left = o->expires - session_now(is->session);
 
 	if (o->status != ACME_PENDING || o->expires == 0 ||
 	    left > ENDS_SOON_S || is->outlived)

@@ -112,7 +112,7 @@ start_install(struct issue *is, struct err *e)
 		.key_id = is->cert->order_key };
 
 	if (chain_check(is->chain, is->cert->order_key, cc->idents,
-		cc->n_idents, clock_now(), SKEW_S, e) == -1) {
+		cc->n_idents, session_now(is->session), SKEW_S, e) == -1) {
 		if (e->kind == ERR_NOMEM)
 			return -1;
 		log_error("the CA issued something else than we ordered: "

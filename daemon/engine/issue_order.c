@@ -224,8 +224,7 @@ our_turn(void *arg)
 	struct issue *is = arg;
 	struct err e = { .kind = ERR_NONE };
 
-	if (is->ordered &&
-	    issue_spend_again(is->cert, is->session, &e) == -1) {
+	if (is->ordered && issue_spend_again(is->cert, is->session, &e) == -1) {
 		issue_next(is, NEXT_FAILED, &e);
 		return;
 	}

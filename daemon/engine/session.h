@@ -112,6 +112,8 @@ void session_budget_changed(struct session *);
  * J16).  False: it has not said within the last day.
  */
 bool session_clock(const struct session *, int64_t *ahead_s);
+/* Now, as that CA has it: what its orders and certificates are held against. */
+int64_t session_now(const struct session *);
 /* Our clock was set: what was measured is void. */
 void session_clock_forget(struct session *);
 
