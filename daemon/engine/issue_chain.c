@@ -171,6 +171,7 @@ remember(struct issue *is, uint32_t version, struct err *e)
 	struct cert *c = is->cert;
 	struct issued *h = &c->have;
 	struct x509_info info;
+	int64_t ahead = 0;
 
 	if (pool == NULL)
 		return err_nomem(e, "certificate");
@@ -194,7 +195,9 @@ remember(struct issue *is, uint32_t version, struct err *e)
 	h->account = certs_intern(session_account_url(is->session));
 	h->not_before = info.not_before;
 	h->not_after = info.not_after;
-	h->installed_at = clock_now();
+	/* as the certificate's own instants are */
+	(void)session_clock(is->session, &ahead);
+	h->installed_at = clock_now() + ahead;
 	h->by_fraction = schedule_pick(info.not_before, info.not_after);
 	h->made_for = c->wants;
 	h->version = version;
