@@ -282,6 +282,20 @@ ari_start(struct engine *en)
 }
 
 void
+ari_mend(struct engine *en)
+{
+	uint32_t i;
+
+	for (i = 0; i < en->certs.n; i++) {
+		struct cert *c = &en->certs.all[i];
+
+		if (c->look.pos != 0 && c->look.key != c->window.next)
+			heap_put(&en->looks, &c->look, c->window.next);
+	}
+	timer_set(en);
+}
+
+void
 ari_done(struct engine *en)
 {
 	uint32_t i;

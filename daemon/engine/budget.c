@@ -615,6 +615,28 @@ budget_mend(struct budget *b, int64_t now)
 		}
 }
 
+static void
+shift(int64_t *instant, int64_t ms)
+{
+	if (*instant != 0)
+		*instant += ms;
+}
+
+void
+budget_shift(struct budget *b, int64_t ms)
+{
+	struct entry *en;
+	size_t i, k;
+
+	shift(&b->orders_full_ms, ms);
+	for (i = 0; i < SHELVES; i++)
+		LIST_FOREACH (en, &b->shelves[i], link) {
+			shift(&en->full_ms, ms);
+			for (k = 0; k < BUDGET_FAILED_HOUR; k++)
+				shift(&en->at_ms[k], ms);
+		}
+}
+
 /* For people */
 
 static void

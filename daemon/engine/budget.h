@@ -86,6 +86,8 @@ int budget_decode(
 /* What cannot be yet was noted by a clock that was ahead.  Only by a clock
  * that is right: at boot it may be decades back. */
 void budget_mend(struct budget *, int64_t now);
+/* The clock was set by so much: nothing was spent or refilled by that. */
+void budget_shift(struct budget *, int64_t ms);
 
 struct budget_line { /* for people */
 	enum conf_limit limit;

@@ -514,6 +514,26 @@ mend(struct trouble *t, int64_t now)
 	return 1;
 }
 
+static void
+shift(struct trouble *t, int64_t s)
+{
+	t->at += t->at == 0 ? 0 : s;
+	t->since += t->since == 0 ? 0 : s;
+	t->next += t->next == 0 ? 0 : s;
+}
+
+/* Windows are asked for anew instead: that tells the time, too. */
+void
+certs_shift(struct certs *cs, int64_t s)
+{
+	uint32_t i;
+
+	for (i = 0; i < cs->n; i++) {
+		shift(&cs->all[i].issue_trouble, s);
+		shift(&cs->all[i].deploy_trouble, s);
+	}
+}
+
 unsigned
 certs_mend_instants(struct certs *cs, int64_t now)
 {

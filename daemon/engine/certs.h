@@ -216,6 +216,8 @@ struct orphan *certs_orphan(const struct certs *, const char *name);
  * waited for (protocol Q5).  Returns how many there were.
  */
 unsigned certs_mend_instants(struct certs *, int64_t now);
+/* The clock was set by so much: waits are as long as before. */
+void certs_shift(struct certs *, int64_t s);
 
 /* One copy of a text that many certificates share.  NULL: no memory. */
 const char *certs_intern(const char *);

@@ -5,6 +5,8 @@
  * believed more than what we once wrote down.
  */
 
+#include <stdlib.h>
+
 #include "daemon/engine/engine.h"
 #include "daemon/engine/schedule.h"
 #include "lib/base/clock.h"
@@ -12,6 +14,7 @@
 
 #define BAD_MS      INT64_C(60000)
 #define PROBE_MAX_S 3600
+#define AHEAD_S     60 /* what is due changes with that */
 
 int64_t
 engine_now(const struct engine *en)
@@ -19,15 +22,46 @@ engine_now(const struct engine *en)
 	return clock_now() + en->ahead_s;
 }
 
+/* From the clock that is right, to the monotonic one. */
+static int64_t
+offset_ms(void)
+{
+	return clock_now_ms() - clock_mono_ms();
+}
+
+/* All that we set ourselves by our clock moves with it: a wait that is neither
+ * longer nor shorter for that.  What is on disk follows with the next save. */
+static void
+shift(struct engine *en, int64_t ms)
+{
+	uint32_t i;
+
+	for (i = 0; i < en->conf->n_cas; i++) {
+		struct ca_queue *q = &en->cas[i];
+
+		budget_shift(session_budget(q->session), ms);
+		session_shift(q->session, ms / 1000);
+		q->pace_full_ms += ms;
+		q->first_at += q->first_at == 0 ? 0 : ms / 1000;
+	}
+	for (i = 0; i < en->conf->n_commands; i++)
+		if (en->groups[i].next != 0)
+			en->groups[i].next += ms / 1000;
+	certs_shift(&en->certs, ms / 1000);
+}
+
 unsigned
 clock_mend(struct engine *en)
 {
 	int64_t now = clock_now();
+	unsigned n;
 	uint32_t i;
 
 	for (i = 0; i < en->conf->n_cas; i++)
 		budget_mend(session_budget(en->cas[i].session), now);
-	return certs_mend_instants(&en->certs, now);
+	n = certs_mend_instants(&en->certs, now);
+	ari_mend(en);
+	return n;
 }
 
 /* What the CAs say: the first that disagrees with us, else that one agrees. */
@@ -95,15 +129,24 @@ probe(struct engine *en)
 			    en->cas[i].session, &spec, on_probed, en, &e);
 }
 
+/* Nor with a CA's word for it is a clock of use with which there is no TLS. */
+static bool
+is_sane(const struct engine *en, bool known)
+{
+	return schedule_clock_sane(
+	    clock_now(), known ? 0 : en->certs.newest_saved);
+}
+
 void
 clock_look(struct engine *en)
 {
-	bool known = ask_cas(en);
-	bool sane =
-	    known || schedule_clock_sane(clock_now(), en->certs.newest_saved);
+	int64_t was = en->ahead_s;
+	bool known = ask_cas(en), sane = is_sane(en, known);
 	unsigned n;
 
-	if (known && en->certs.newest_saved > clock_now()) {
+	if (sane && en->offset_ms == 0)
+		en->offset_ms = offset_ms();
+	if (known && sane && en->certs.newest_saved > clock_now()) {
 		n = clock_mend(en);
 		log_warn("state was saved by a clock that was ahead",
 		    KN("waits_ended", n));
@@ -115,10 +158,9 @@ clock_look(struct engine *en)
 		log_info("the clock is right again", KN("now", clock_now()));
 	if (!sane)
 		loop_timer_set(en->clock_timer, BAD_MS);
-	if (en->clock_bad != !sane) {
-		en->clock_bad = !sane;
+	if (en->clock_bad != !sane || llabs(en->ahead_s - was) > AHEAD_S)
 		renew_all(en);
-	}
+	en->clock_bad = !sane;
 }
 
 static void
@@ -136,13 +178,14 @@ on_jump(void *arg)
 {
 	struct engine *en = arg;
 	char now[CLOCK_RFC3339_MAX];
-	uint32_t i;
+	int64_t was = en->offset_ms;
 
 	clock_format(clock_now(), now);
 	log_warn("the clock was set", KV("now", now));
-	for (i = 0; i < en->conf->n_cas; i++)
-		if (en->cas[i].session != NULL)
-			session_clock_forget(en->cas[i].session);
+	if (is_sane(en, ask_cas(en)) && was != 0) {
+		en->offset_ms = offset_ms();
+		shift(en, en->offset_ms - was);
+	}
 	en->clock_bad = false;
 	clock_look(en);
 	if (!en->clock_bad)

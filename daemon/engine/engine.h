@@ -76,7 +76,7 @@ struct engine {
 	struct reload_group *groups;
 
 	struct heap sleeping; /* not due yet, by instant */
-	struct loop_timer *tick;
+	struct loop_timer *tick, *all_timer;
 	struct loop_timer *status_timer;
 	struct loop_timer *alive;
 	struct psl *psl;
@@ -90,6 +90,7 @@ struct engine {
 	struct loop_jump *jump;
 	struct ask *probe;
 	int64_t ahead_s; /* the CAs' clocks, of ours; 0: they agree */
+	int64_t offset_ms; /* ours when it was right last, of the monotonic */
 	bool clock_bad;
 
 	int64_t paced_at; /* pace_learn() was called */
@@ -115,7 +116,8 @@ void renew_stop(struct engine *, loop_fn *stopped);
 void renew_done(struct engine *);
 /* Look at a certificate again: something about it has changed. */
 void renew_look(struct engine *, struct cert *);
-void renew_all(struct engine *); /* at all of them: the clock has changed */
+/* At all of them, soon: the clock has changed. */
+void renew_all(struct engine *);
 /* An operator wants it renewed now, whatever the back-off. */
 void renew_now(struct engine *, struct cert *);
 /* An operator wants it tried out; busy: -1 and why. */
@@ -151,6 +153,7 @@ void ari_start(struct engine *);
 void ari_done(struct engine *);
 void ari_watch(struct engine *, struct cert *); /* it is a new one */
 void ari_drop(struct engine *, struct cert *);
+void ari_mend(struct engine *); /* their instants were changed */
 
 /* clockwatch.c */
 int clock_init(struct engine *, struct err *);

@@ -161,8 +161,8 @@ void
 clock_learn(struct session *s, const struct http_reply *h)
 {
 	const char *date = http_header(h, "Date", 0);
-	bool was_off = llabs(s->clock_ahead_s) > CLOCK_OFF_S;
-	int64_t t, ahead;
+	int64_t t, ahead, was = 0;
+	bool was_off = session_clock(s, &was) && was != 0;
 
 	if (date == NULL || clock_parse_http(date, &t) == -1)
 		return;
@@ -175,24 +175,19 @@ clock_learn(struct session *s, const struct http_reply *h)
 	if (llabs(ahead) <= CLOCK_OFF_S && was_off)
 		log_info("the clock agrees with the CA's again",
 		    KV("ca", s->ca->name));
-	s->clock_ahead_s = ahead;
+	s->clock_said_s = t;
 	s->clock_seen_ms = clock_mono_ms();
-}
-
-void
-session_clock_forget(struct session *s)
-{
-	s->clock_seen_ms = 0;
-	s->clock_ahead_s = 0;
 }
 
 bool
 session_clock(const struct session *s, int64_t *ahead_s)
 {
-	if (s->clock_seen_ms == 0 ||
-	    clock_mono_ms() - s->clock_seen_ms > DAY_MS)
+	int64_t age_ms = clock_mono_ms() - s->clock_seen_ms, ahead;
+
+	if (s->clock_seen_ms == 0 || age_ms > DAY_MS)
 		return false;
-	*ahead_s = llabs(s->clock_ahead_s) > CLOCK_OFF_S ? s->clock_ahead_s : 0;
+	ahead = s->clock_said_s + age_ms / 1000 - clock_now();
+	*ahead_s = llabs(ahead) > CLOCK_OFF_S ? ahead : 0;
 	return true;
 }
 

@@ -89,6 +89,19 @@ session_unblock(struct session *s)
 	s->env->changed(s->env->arg, s);
 }
 
+void
+session_shift(struct session *s, int64_t by)
+{
+	struct breaker *b = &s->breaker;
+
+	if (b->until != 0 && b->until != INT64_MAX)
+		b->until += by;
+	if (b->since != 0)
+		b->since += by;
+	if (s->not_before != 0)
+		s->not_before += by;
+}
+
 int64_t
 session_blocked(const struct session *s, const char **why)
 {

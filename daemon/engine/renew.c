@@ -247,9 +247,18 @@ wake(struct engine *en)
 	tick_set(en);
 }
 
+/* From the loop: whoever finds that the clock has changed may be about to say
+ * what became of an attempt. */
 void
 renew_all(struct engine *en)
 {
+	loop_timer_set(en->all_timer, 0);
+}
+
+static void
+on_all(void *arg)
+{
+	struct engine *en = arg;
 	uint32_t i;
 
 	for (i = 0; en->started && i < en->certs.n; i++)
@@ -609,11 +618,12 @@ renew_init(struct engine *en, struct err *e)
 	uint32_t i;
 
 	en->tick = loop_timer_new(en->loop, on_tick, en, e);
+	en->all_timer = loop_timer_new(en->loop, on_all, en, e);
 	en->status_timer = loop_timer_new(en->loop, on_status, en, e);
 	en->stop_timer = loop_timer_new(en->loop, on_stop_timer, en, e);
 	en->cas = calloc(en->conf->n_cas + 1, sizeof(*en->cas));
-	if (en->cas == NULL || en->tick == NULL || en->status_timer == NULL ||
-	    en->stop_timer == NULL)
+	if (en->cas == NULL || en->tick == NULL || en->all_timer == NULL ||
+	    en->status_timer == NULL || en->stop_timer == NULL)
 		return err_nomem(e, "schedule");
 	for (i = 0; i < en->conf->n_cas; i++)
 		if (queue_init(en, i, e) == -1)
@@ -665,6 +675,7 @@ renew_done(struct engine *en)
 	en->cas = NULL;
 	heap_done(&en->sleeping);
 	loop_timer_free(en->tick);
+	loop_timer_free(en->all_timer);
 	loop_timer_free(en->status_timer);
 	loop_timer_free(en->stop_timer);
 }

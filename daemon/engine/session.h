@@ -91,6 +91,9 @@ bool ask_sent(const struct ask *); /* it is on its way, or was */
  */
 int64_t session_blocked(const struct session *, const char **why);
 
+/* The clock was set by so much: waits are as long as before. */
+void session_shift(struct session *, int64_t s);
+
 /* An operator wants it tried now. */
 void session_unblock(struct session *);
 
@@ -109,13 +112,12 @@ void session_budget_changed(struct session *);
 
 /*
  * How far its clock is ahead of ours, by the Date of its latest reply (protocol
- * J16).  False: it has not said within the last day.
+ * J16); that ours is set meanwhile does not matter.  False: it has not said
+ * within the last day.
  */
 bool session_clock(const struct session *, int64_t *ahead_s);
 /* Now, as that CA has it: what its orders and certificates are held against. */
 int64_t session_now(const struct session *);
-/* Our clock was set: what was measured is void. */
-void session_clock_forget(struct session *);
 
 /*
  * How long validations and finalizations have taken here lately: the first

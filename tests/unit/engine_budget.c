@@ -585,6 +585,34 @@ clock_in_the_future(void **state)
 	assert_int_equal(lines(T0 + 7 * DAY + 1), 1);
 }
 
+/* A clock that is set refills nothing and spends nothing. */
+static void
+clock_that_is_set(void **state)
+{
+	static const char *const names[] = { "a.example" };
+	static const int64_t by[] = { 40 * DAY, -40 * DAY, -2 * DAY, 1 };
+	const struct budget_order o = ORDER("a.example");
+	int64_t wait, guard, now = T0;
+	size_t i;
+
+	(void)state;
+	spend_n(&o, 5, now);
+	for (i = 0; i < 3; i++)
+		budget_failed(b, "a.example", now);
+	wait = budget_when(b, &o, now, NULL) - now;
+	guard = budget_failed_when(b, names, 1, now) - now;
+	assert_in_range(wait, 1, 34 * HOUR);
+	assert_in_range(guard, 1, HOUR + 120);
+	for (i = 0; i < NELEM(by); i++) {
+		now += by[i];
+		budget_shift(b, by[i] * 1000);
+		assert_int_equal(budget_when(b, &o, now, NULL) - now, wait);
+		assert_int_equal(
+		    budget_failed_when(b, names, 1, now) - now, guard);
+		assert_int_equal(line(LIMIT_NEW_ORDERS, "", now).left, 295);
+	}
+}
+
 /* The instants of a plan are those at which orders could go one by one. */
 static void
 book_as_spent(void **state)
@@ -679,6 +707,7 @@ main(void)
 		T(bad_json),
 		T(clock_in_the_past),
 		T(clock_in_the_future),
+		T(clock_that_is_set),
 		T(book_as_spent),
 		T(book_the_account),
 		T(other_limits),
