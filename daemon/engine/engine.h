@@ -89,7 +89,7 @@ struct engine {
 	struct loop_timer *clock_timer;
 	struct loop_jump *jump;
 	struct ask *probe;
-	int64_t ahead_s; /* the CAs' clocks, of ours; 0: they agree */
+	int64_t ahead_s;   /* the CAs' clocks, of ours; 0: they agree */
 	int64_t offset_ms; /* ours when it was right last, of the monotonic */
 	bool clock_bad;
 
