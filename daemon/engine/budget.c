@@ -456,20 +456,21 @@ budget_failed(struct budget *b, const char *ident, int64_t now)
 }
 
 static int64_t
-failed_when_ms(const struct budget *b, const struct entry *en, int64_t now_ms)
+failed_when_ms(
+    const struct budget *b, const struct entry *en, bool forced, int64_t now_ms)
 {
 	const struct conf_rate *r = &b->ca->limits[LIMIT_FAILURES];
 	int64_t oldest = en->at_ms[BUDGET_FAILED_HOUR - 1];
 	int64_t guard = oldest == 0 ? 0 : oldest + HOUR_MS;
 	int64_t when = r->n == 0 ? 0 : bucket_when(r, en->full_ms, now_ms);
 
-	guard = guard <= now_ms ? 0 : guard;
+	guard = forced || guard <= now_ms ? 0 : guard;
 	return later(guard, when);
 }
 
 int64_t
-budget_failed_when(
-    const struct budget *b, const char *const *idents, uint32_t n, int64_t now)
+budget_failed_when(const struct budget *b, const char *const *idents,
+    uint32_t n, bool forced, int64_t now)
 {
 	const struct entry *en;
 	int64_t when = 0;
@@ -478,7 +479,8 @@ budget_failed_when(
 	for (i = 0; i < n; i++) {
 		en = entry_find(b, LIMIT_FAILURES, idents[i]);
 		if (en != NULL)
-			when = later(when, failed_when_ms(b, en, now * 1000));
+			when = later(
+			    when, failed_when_ms(b, en, forced, now * 1000));
 	}
 	return (when + 999) / 1000;
 }
@@ -653,7 +655,7 @@ line_of(const struct budget *b, const struct entry *en, int64_t now_ms,
 			left -= en->at_ms[i] + HOUR_MS > now_ms;
 		out->capacity = BUDGET_FAILED_HOUR;
 		out->per_s = 3600;
-		when = failed_when_ms(b, en, now_ms);
+		when = failed_when_ms(b, en, false, now_ms);
 		full = later(full, en->at_ms[0] + HOUR_MS);
 		out->left = when != 0 ? 0 : left;
 	} else {

@@ -73,9 +73,10 @@ void budget_refund(
 
 /* A validation of ident has failed. */
 void budget_failed(struct budget *, const char *ident, int64_t now);
-/* When an order for these may be tried, as far as failures go; 0: now. */
-int64_t budget_failed_when(
-    const struct budget *, const char *const *idents, uint32_t n, int64_t now);
+/* When an order for these may be tried, as far as failures go; 0: now.  forced:
+ * past our own guard, but not past the CA's limit. */
+int64_t budget_failed_when(const struct budget *, const char *const *idents,
+    uint32_t n, bool forced, int64_t now);
 
 /* Everything that is not full, as JSON text, and back.  What of it is not
  * understood counts as full. */

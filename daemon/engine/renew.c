@@ -445,9 +445,8 @@ afford(struct ca_queue *q, struct cert *c)
 	int64_t now = clock_now(), until;
 	struct budget_wait why;
 
-	until = c->forced
-		    ? 0
-		    : budget_failed_when(b, order.idents, order.n_idents, now);
+	until =
+	    budget_failed_when(b, order.idents, order.n_idents, c->forced, now);
 	if (until != 0) {
 		wait_for_names(en, c, until);
 		return false;

@@ -92,7 +92,7 @@ bool ask_sent(const struct ask *); /* it is on its way, or was */
 int64_t session_blocked(const struct session *, const char **why);
 
 /* The clock was set by so much: waits are as long as before. */
-void session_shift(struct session *, int64_t s);
+void session_shift(struct session *, int64_t by);
 
 /* An operator wants it tried now. */
 void session_unblock(struct session *);

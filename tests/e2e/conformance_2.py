@@ -149,7 +149,6 @@ J12 = {"replaced": "alreadyReplaced 409", "conflict": "conflict 409",
        "server": "serverInternal 500", "untyped": "about:blank 422"}
 
 
-@pytest.mark.waits("ari")
 def test_s09_replaces(mock, acmed):
     ca = mock("\n".join(
         f"on POST ^/order$ with replaces for {n}.example: problem {p}"

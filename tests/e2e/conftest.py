@@ -17,16 +17,9 @@ from ca import CA  # noqa: E402
 from util import BUILD, IS_ROOT, free_port  # noqa: E402
 
 
-# What is not built yet: tests marked with it wait.  Take it out of here when
-# it lands.
-WAITED_FOR = set()
-
-
 def pytest_configure(config):
     config.addinivalue_line(
         "markers", "root: needs root, for separate users; skipped without")
-    config.addinivalue_line(
-        "markers", "waits(for): skipped while that is in WAITED_FOR")
 
 
 def pytest_report_header(config):
@@ -35,10 +28,6 @@ def pytest_report_header(config):
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        for mark in item.iter_markers("waits"):
-            if mark.args[0] in WAITED_FOR:
-                item.add_marker(pytest.mark.skip(
-                    reason=f"WAITS for {mark.args[0]}"))
         if item.get_closest_marker("root") and not IS_ROOT:
             item.add_marker(pytest.mark.skip(
                 reason="NOT TESTED: needs root and the users acmed and "

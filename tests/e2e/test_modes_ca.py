@@ -29,7 +29,6 @@ REFUSALS = {
     "untyped": "about:blank 422"}
 
 
-@pytest.mark.waits("ari")
 def test_r01_replaces_refused(mock, acmed):
     """J12: once more without it in the same attempt, and never again for that
     predecessor."""
@@ -57,7 +56,6 @@ def test_r01_replaces_refused(mock, acmed):
     assert ca.seen("newOrder")[-1].payload["replaces"] == before[1]
 
 
-@pytest.mark.waits("ari")
 @pytest.mark.parametrize("kind, status", [
     ("rateLimited", 429), ("caa", 403), ("rejectedIdentifier", 400),
     ("userActionRequired", 403)])
@@ -85,7 +83,6 @@ def test_r02_ari_id(mock, acmed):
     assert d.cert(A)["ari_id"] == want
 
 
-@pytest.mark.waits("ari")
 def test_r02_ari_asked(mock, acmed):
     """J2: that id, at the end of the URL; the mock complains of others."""
     ca = mock()
@@ -118,7 +115,6 @@ WINDOWS = {
                 '"end": "0001-01-01T00:00:00Z"}'}
 
 
-@pytest.mark.waits("ari")
 def test_r03_bad_windows(mock, acmed):
     """J4: no window is no answer."""
     names = [f"{n}.example.org" for n in WINDOWS]
@@ -144,7 +140,6 @@ ARI_DOWN = {
         '\tset suggestedWindow.end = "2099-01-01T00:00:00Z"'}
 
 
-@pytest.mark.waits("ari")
 def test_r04_ari_down(mock, acmed):
     """J5: whatever is wrong with renewalInfo, renewing goes on by the life."""
     d = acmed(mock(), ["x.example.org"])
@@ -163,7 +158,6 @@ def test_r04_ari_down(mock, acmed):
         assert 1 <= ca.count("renewalInfo") <= 12, name
 
 
-@pytest.mark.waits("ari")
 def test_r04_ari_of_another_ca(mock, acmed):
     """J9, J11: the CA that issued is asked, and another one is not told of a
     certificate that is not its own."""
@@ -754,7 +748,7 @@ def test_r38_paused(mock, acmed):
 
 @pytest.mark.parametrize("change", [
     {"names": [A, "b.example.org"]}, {"key": "ec384"}, {"ca": "second"},
-    pytest.param({"profile": "short"}, marks=pytest.mark.waits("profile"))],
+    {"profile": "short"}],
     ids=lambda c: next(iter(c)))
 def test_r39_changed_configuration(mock, acmed, change):
     """J13: at once, whatever the CA's window says."""
@@ -774,7 +768,6 @@ def test_r39_changed_configuration(mock, acmed, change):
         assert ca.seen("newOrder")[-1].payload["profile"] == "short"
 
 
-@pytest.mark.waits("failover")
 @pytest.mark.parametrize("how", ["down", "html 503", "problem serverInternal "
                                                      "500"])
 def test_r40_failover(mock, acmed, how):
@@ -797,7 +790,6 @@ def test_r40_failover(mock, acmed, how):
     assert len(one.requests) <= 40
 
 
-@pytest.mark.waits("failover")
 @pytest.mark.parametrize("kind", ["connection", "dns"])
 def test_r40_no_failover(mock, acmed, kind):
     """N2: what would fail anywhere is no reason to go elsewhere."""
@@ -827,7 +819,6 @@ def test_r41_caa(mock, acmed):
     d.installed(A)
 
 
-@pytest.mark.waits("check")
 @pytest.mark.parametrize("record, good", [
     ("other.example", False), ("mock.example", True), (";", False)])
 def test_r41_caa_before_ordering(mock, cas, acmed, record, good):

@@ -265,7 +265,6 @@ def test_r35_wrong_clock(mock, acmed):
     assert d.version(A) == 1
 
 
-@pytest.mark.waits("clock")
 @pytest.mark.parametrize("skew, wrong", [("2h", True), ("-26h", True),
                                          ("20s", False)])
 def test_r35_offset(mock, acmed, skew, wrong):
@@ -293,7 +292,6 @@ def test_r45_nothing_held_open(mock, acmed):
     assert events and sum(p.stat().st_size for p in events) < 2 << 20
 
 
-@pytest.mark.waits("log")
 def test_r45_log_growth(mock, acmed):
     """One and the same message, again and again, is said a few times and
     counted then."""

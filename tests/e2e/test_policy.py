@@ -230,7 +230,6 @@ def test_p_conflict_on_challenge(case, kind):
     assert len(c.orders()) == 1
 
 
-@pytest.mark.waits("ari")
 def test_p_already_replaced(case):
     """Without replaces, in the same attempt."""
     c = case("")
@@ -297,7 +296,6 @@ def test_p_user_action_required(case):
     assert c.ca.count("newOrder") == n
 
 
-@pytest.mark.waits("acted")
 def test_p_user_action_required_done(case):
     """When the person has acted, and said so, nothing waits any more."""
     c = case("on POST ^/order$ hit 1..2: problem userActionRequired 403 terms")
@@ -388,7 +386,6 @@ def test_p_refused_name(case, kind):
     assert "trouble" not in c.d.cert(A)
 
 
-@pytest.mark.waits("profile")
 @pytest.mark.parametrize("how", ["preferred-profile", "profile"])
 def test_p_invalid_profile(mock, acmed, how):
     """Preferred: without it; required: a person."""
@@ -429,7 +426,6 @@ def test_p_contact_at_first(case):
     assert c.ca.count("newAccount") == 1
 
 
-@pytest.mark.waits("policy")
 @pytest.mark.parametrize("where", ["order", "authz"])
 def test_p_caa(case, where):
     """A person's, by the ladder; the name, and what the CA calls itself."""

@@ -409,24 +409,28 @@ own_guard(void **state)
 		budget_failed(b, "a.example", T0);
 		budget_failed(b, "a.example", T0 + 10 * MINUTE);
 		assert_int_equal(
-		    budget_failed_when(b, names, 2, T0 + 10 * MINUTE), 0);
+		    budget_failed_when(b, names, 2, false, T0 + 10 * MINUTE),
+		    0);
 		budget_failed(b, "a.example", T0 + 20 * MINUTE);
 		assert_int_equal(
-		    budget_failed_when(b, names, 2, T0 + 20 * MINUTE),
+		    budget_failed_when(b, names, 2, false, T0 + 20 * MINUTE),
 		    T0 + HOUR);
 		assert_int_equal(
-		    budget_failed_when(b, names, 1, T0 + 20 * MINUTE), 0);
-		assert_int_equal(budget_failed_when(b, names, 2, T0 + HOUR), 0);
+		    budget_failed_when(b, names, 1, false, T0 + 20 * MINUTE),
+		    0);
+		assert_int_equal(
+		    budget_failed_when(b, names, 2, false, T0 + HOUR), 0);
 		/* rolling: the fourth moves it on */
 		budget_failed(b, "a.example", T0 + HOUR);
-		assert_int_equal(budget_failed_when(b, names, 2, T0 + HOUR),
+		assert_int_equal(
+		    budget_failed_when(b, names, 2, false, T0 + HOUR),
 		    T0 + HOUR + 10 * MINUTE);
 	}
 	conf.limits[LIMIT_FAILURES] = (struct conf_rate){ 1, 2 * HOUR };
 	other_ca(&conf);
 	budget_failed(b, "a.example", T0);
-	assert_in_range(budget_failed_when(b, names, 2, T0), T0 + 2 * HOUR,
-	    T0 + 2 * HOUR + 2 * MINUTE);
+	assert_in_range(budget_failed_when(b, names, 2, false, T0),
+	    T0 + 2 * HOUR, T0 + 2 * HOUR + 2 * MINUTE);
 }
 
 /* Never more than three in any hour, tried as early as may be for two days. */
@@ -439,7 +443,7 @@ own_guard_for_long(void **state)
 
 	(void)state;
 	while (n < NELEM(at)) {
-		until = budget_failed_when(b, names, 1, now);
+		until = budget_failed_when(b, names, 1, false, now);
 		now = until != 0 ? until : now + (int64_t)rnd_below(60);
 		if (until != 0)
 			continue;
@@ -499,7 +503,8 @@ there_and_back(void **state)
 	assert_int_equal(line(LIMIT_PER_NAMES, "a.example", T0 + 5).left, 2);
 	assert_int_equal(line(LIMIT_FAILURES, "a.example", T0 + 5).left, 1);
 	budget_failed(b, "a.example", T0 + 6);
-	assert_int_equal(budget_failed_when(b, names, 1, T0 + 6), T0 + 1800);
+	assert_int_equal(
+	    budget_failed_when(b, names, 1, false, T0 + 6), T0 + 1800);
 	/* the same once more, and nothing of what is full by then */
 	encode(&text, T0 + 6);
 	decode(buf_str(&text), T0 + 6, 0);
@@ -580,8 +585,8 @@ clock_in_the_future(void **state)
 	assert_true(budget_when(b, &o, T0, NULL) > T0 + 3000 * DAY);
 	budget_mend(b, T0);
 	assert_in_range(budget_when(b, &o, T0, NULL), T0 + 1, T0 + 34 * HOUR);
-	assert_in_range(
-	    budget_failed_when(b, names, 1, T0), T0 + 1, T0 + HOUR + 120);
+	assert_in_range(budget_failed_when(b, names, 1, false, T0), T0 + 1,
+	    T0 + HOUR + 120);
 	assert_int_equal(lines(T0 + 7 * DAY + 1), 1);
 }
 
@@ -600,7 +605,7 @@ clock_that_is_set(void **state)
 	for (i = 0; i < 3; i++)
 		budget_failed(b, "a.example", now);
 	wait = budget_when(b, &o, now, NULL) - now;
-	guard = budget_failed_when(b, names, 1, now) - now;
+	guard = budget_failed_when(b, names, 1, false, now) - now;
 	assert_in_range(wait, 1, 34 * HOUR);
 	assert_in_range(guard, 1, HOUR + 120);
 	for (i = 0; i < NELEM(by); i++) {
@@ -608,7 +613,7 @@ clock_that_is_set(void **state)
 		budget_shift(b, by[i] * 1000);
 		assert_int_equal(budget_when(b, &o, now, NULL) - now, wait);
 		assert_int_equal(
-		    budget_failed_when(b, names, 1, now) - now, guard);
+		    budget_failed_when(b, names, 1, false, now) - now, guard);
 		assert_int_equal(line(LIMIT_NEW_ORDERS, "", now).left, 295);
 	}
 }

@@ -70,8 +70,7 @@ teardown(void **state)
 	store_free(f->s);
 	loop_free(f->loop);
 	for (i = 0; store_kinds[i] != NULL; i++)
-		assert_int_equal(
-		    fs_remove(f->dir, store_kinds[i], NULL), 0);
+		assert_int_equal(fs_remove(f->dir, store_kinds[i], NULL), 0);
 	(void)close(f->dir);
 	assert_int_equal(rmdir(f->path), 0);
 	free(f);
