@@ -16,10 +16,15 @@
 #define KEPT_MAX    (900u << 10) /* of JSON: fits STORE_VALUE_MAX */
 #define NAMES_MAX   100          /* of a certificate: lib/config */
 
+struct bucket {
+	int64_t full_ms;  /* when it is full again (GCRA's arrival time) */
+	int64_t since_ms; /* when it was full last; 0: not known */
+};
+
 struct entry { /* a bucket that is not full */
 	LIST_ENTRY(entry) link;
 	enum conf_limit limit;
-	int64_t full_ms; /* when it is full again (GCRA's arrival time) */
+	struct bucket bucket;
 	/* LIMIT_FAILURES: when the latest were, newest first */
 	int64_t at_ms[BUDGET_FAILED_HOUR];
 	char key[];
@@ -29,7 +34,7 @@ LIST_HEAD(shelf, entry);
 struct budget {
 	const struct conf_ca *ca;
 	const struct psl *psl;
-	int64_t orders_full_ms;
+	struct bucket orders;
 	uint32_t n;
 	struct shelf shelves[SHELVES];
 };
@@ -71,22 +76,26 @@ later(int64_t a, int64_t b)
 
 /* When one more may be taken; 0: now. */
 static int64_t
-bucket_when(const struct conf_rate *r, int64_t full_ms, int64_t now_ms)
+bucket_when(const struct conf_rate *r, const struct bucket *b, int64_t now_ms)
 {
-	int64_t t = refill_ms(r), when = full_ms + t - depth_ms(r), margin;
+	int64_t t = refill_ms(r), when = b->full_ms + t - depth_ms(r), margin;
 
-	if (when <= now_ms)
+	/* out of what was in it when it was full */
+	if (when <= b->since_ms && when <= now_ms)
 		return 0;
-	/* The CA counted a little later than we did. */
+	/* Out of a refill: the CA counted a little later than we did, and the
+	 * next one perhaps sooner. */
 	margin = t / 4;
 	margin = margin < 1000 ? 1000 : margin > 120000 ? 120000 : margin;
-	return when + margin;
+	return when + margin <= now_ms ? 0 : when + margin;
 }
 
 static void
-bucket_take(const struct conf_rate *r, int64_t *full_ms, int64_t now_ms)
+bucket_take(const struct conf_rate *r, struct bucket *b, int64_t now_ms)
 {
-	*full_ms = later(*full_ms, now_ms) + refill_ms(r);
+	if (b->full_ms <= now_ms)
+		b->since_ms = now_ms;
+	b->full_ms = later(b->full_ms, now_ms) + refill_ms(r);
 }
 
 static uint32_t
@@ -124,7 +133,7 @@ entry_find(const struct budget *b, enum conf_limit limit, const char *key)
 static bool
 is_full(const struct entry *en, int64_t now_ms)
 {
-	return en->full_ms <= now_ms && en->at_ms[0] + HOUR_MS <= now_ms;
+	return en->bucket.full_ms <= now_ms && en->at_ms[0] + HOUR_MS <= now_ms;
 }
 
 static void
@@ -211,7 +220,7 @@ budget_clone(const struct budget *from, const struct conf_ca *ca, struct err *e)
 
 	if (b == NULL)
 		return NULL;
-	b->orders_full_ms = from->orders_full_ms;
+	b->orders = from->orders;
 	for (i = 0; i < SHELVES; i++)
 		LIST_FOREACH (en, &from->shelves[i], link) {
 			copy = entry_get(b, en->limit, en->key, 0);
@@ -219,7 +228,7 @@ budget_clone(const struct budget *from, const struct conf_ca *ca, struct err *e)
 				(void)err_nomem(e, "budget");
 				return NULL;
 			}
-			copy->full_ms = en->full_ms;
+			copy->bucket = en->bucket;
 			memcpy(copy->at_ms, en->at_ms, sizeof(copy->at_ms));
 		}
 	return take_ptr(b);
@@ -296,7 +305,7 @@ look_at(void *arg, const char *key)
 
 	if (en == NULL)
 		return;
-	when = bucket_when(&b->ca->limits[l->limit], en->full_ms, l->now_ms);
+	when = bucket_when(&b->ca->limits[l->limit], &en->bucket, l->now_ms);
 	if (when <= l->when_ms)
 		return;
 	l->when_ms = when;
@@ -318,8 +327,8 @@ when_ms(const struct budget *b, const struct budget_order *o, unsigned which,
 	char key[BUDGET_KEY_MAX];
 
 	if ((which & OF_ACCOUNT) != 0 && counts(b, o, LIMIT_NEW_ORDERS)) {
-		l.when_ms = bucket_when(&b->ca->limits[LIMIT_NEW_ORDERS],
-		    b->orders_full_ms, now_ms);
+		l.when_ms = bucket_when(
+		    &b->ca->limits[LIMIT_NEW_ORDERS], &b->orders, now_ms);
 		if (l.when_ms != 0 && why != NULL)
 			*why = (struct budget_wait){ LIMIT_NEW_ORDERS, "" };
 	}
@@ -363,14 +372,14 @@ take(void *arg, const char *key)
 		en = entry_find(t->budget, t->limit, key);
 		if (en == NULL)
 			return;
-		en->full_ms -= refill_ms(r);
+		en->bucket.full_ms -= refill_ms(r);
 		if (is_full(en, t->now_ms))
 			entry_drop(t->budget, en);
 		return;
 	}
 	en = entry_get(t->budget, t->limit, key, t->now_ms);
 	if (en != NULL)
-		bucket_take(r, &en->full_ms, t->now_ms);
+		bucket_take(r, &en->bucket, t->now_ms);
 }
 
 /* Move what is in the mask, one way or the other. */
@@ -384,9 +393,9 @@ move(struct budget *b, const struct budget_order *o, unsigned what, bool back,
 
 	if ((what & BUDGET_SPENT_ORDER) != 0 && r->n != 0) {
 		if (back)
-			b->orders_full_ms -= refill_ms(r);
+			b->orders.full_ms -= refill_ms(r);
 		else
-			bucket_take(r, &b->orders_full_ms, t.now_ms);
+			bucket_take(r, &b->orders, t.now_ms);
 	}
 	t.limit = LIMIT_PER_DOMAIN;
 	if ((what & BUDGET_SPENT_DOMAIN) != 0 && limits(b, t.limit))
@@ -452,7 +461,7 @@ budget_failed(struct budget *b, const char *ident, int64_t now)
 	    en->at_ms + 1, en->at_ms, sizeof(en->at_ms) - sizeof(en->at_ms[0]));
 	en->at_ms[0] = now * 1000;
 	if (r->n != 0)
-		bucket_take(r, &en->full_ms, now * 1000);
+		bucket_take(r, &en->bucket, now * 1000);
 }
 
 static int64_t
@@ -462,7 +471,7 @@ failed_when_ms(
 	const struct conf_rate *r = &b->ca->limits[LIMIT_FAILURES];
 	int64_t oldest = en->at_ms[BUDGET_FAILED_HOUR - 1];
 	int64_t guard = oldest == 0 ? 0 : oldest + HOUR_MS;
-	int64_t when = r->n == 0 ? 0 : bucket_when(r, en->full_ms, now_ms);
+	int64_t when = r->n == 0 ? 0 : bucket_when(r, &en->bucket, now_ms);
 
 	guard = forced || guard <= now_ms ? 0 : guard;
 	return later(guard, when);
@@ -494,11 +503,11 @@ encode_one(const struct entry *en, struct json *o)
 	size_t i;
 
 	if (en->limit != LIMIT_FAILURES) {
-		json_set_int(o, en->key, (en->full_ms + 999) / 1000);
+		json_set_int(o, en->key, (en->bucket.full_ms + 999) / 1000);
 		return;
 	}
 	times = json_set_array(o, en->key);
-	json_push_int(times, (en->full_ms + 999) / 1000);
+	json_push_int(times, (en->bucket.full_ms + 999) / 1000);
 	for (i = 0; i < BUDGET_FAILED_HOUR && en->at_ms[i] != 0; i++)
 		json_push_int(times, en->at_ms[i] / 1000);
 }
@@ -512,10 +521,10 @@ budget_encode(
 	const struct entry *en;
 	size_t i, bytes = 0;
 
-	if (b->orders_full_ms > now * 1000)
+	if (b->orders.full_ms > now * 1000)
 		json_push_int(
 		    json_set_array(root, limit_names[LIMIT_NEW_ORDERS]),
-		    (b->orders_full_ms + 999) / 1000);
+		    (b->orders.full_ms + 999) / 1000);
 	for (i = 0; i < SHELVES; i++)
 		LIST_FOREACH (en, &b->shelves[i], link) {
 			if (is_full(en, now * 1000))
@@ -560,9 +569,9 @@ decode_one(void *arg, const char *key, const struct json *v)
 	if (en == NULL)
 		return;
 	if (d->limit != LIMIT_FAILURES) {
-		en->full_ms = instant(v);
+		en->bucket.full_ms = instant(v);
 	} else {
-		en->full_ms = instant(json_at(v, 0));
+		en->bucket.full_ms = instant(json_at(v, 0));
 		for (i = 0; i < BUDGET_FAILED_HOUR && i + 1 < json_len(v); i++)
 			en->at_ms[i] = instant(json_at(v, i + 1));
 	}
@@ -582,7 +591,7 @@ budget_decode(
 	if (root == NULL)
 		return -1;
 	orders = json_get_array(root, limit_names[LIMIT_NEW_ORDERS]);
-	b->orders_full_ms = instant(json_at(orders, 0));
+	b->orders.full_ms = instant(json_at(orders, 0));
 	for (l = LIMIT_PER_DOMAIN; l < LIMIT__COUNT; l++) {
 		d.limit = (enum conf_limit)l;
 		if (limits(b, d.limit) || d.limit == LIMIT_FAILURES)
@@ -598,6 +607,13 @@ sooner(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+static void
+mend(struct bucket *b, const struct conf_rate *r, int64_t now_ms)
+{
+	b->full_ms = sooner(b->full_ms, now_ms + depth_ms(r));
+	b->since_ms = b->since_ms > now_ms ? 0 : b->since_ms;
+}
+
 void
 budget_mend(struct budget *b, int64_t now)
 {
@@ -606,12 +622,10 @@ budget_mend(struct budget *b, int64_t now)
 	struct entry *en;
 	size_t i, k;
 
-	b->orders_full_ms = sooner(
-	    b->orders_full_ms, now_ms + depth_ms(&limit[LIMIT_NEW_ORDERS]));
+	mend(&b->orders, &limit[LIMIT_NEW_ORDERS], now_ms);
 	for (i = 0; i < SHELVES; i++)
 		LIST_FOREACH (en, &b->shelves[i], link) {
-			en->full_ms = sooner(
-			    en->full_ms, now_ms + depth_ms(&limit[en->limit]));
+			mend(&en->bucket, &limit[en->limit], now_ms);
 			for (k = 0; k < BUDGET_FAILED_HOUR; k++)
 				en->at_ms[k] = sooner(en->at_ms[k], now_ms);
 		}
@@ -630,10 +644,12 @@ budget_shift(struct budget *b, int64_t ms)
 	struct entry *en;
 	size_t i, k;
 
-	shift(&b->orders_full_ms, ms);
+	shift(&b->orders.full_ms, ms);
+	shift(&b->orders.since_ms, ms);
 	for (i = 0; i < SHELVES; i++)
 		LIST_FOREACH (en, &b->shelves[i], link) {
-			shift(&en->full_ms, ms);
+			shift(&en->bucket.full_ms, ms);
+			shift(&en->bucket.since_ms, ms);
 			for (k = 0; k < BUDGET_FAILED_HOUR; k++)
 				shift(&en->at_ms[k], ms);
 		}
@@ -646,7 +662,7 @@ line_of(const struct budget *b, const struct entry *en, int64_t now_ms,
     struct budget_line *out)
 {
 	const struct conf_rate *r = &b->ca->limits[en->limit];
-	int64_t when, full = en->full_ms;
+	int64_t when, full = en->bucket.full_ms;
 	uint32_t i, left = BUDGET_FAILED_HOUR;
 
 	*out = (struct budget_line){ .limit = en->limit, .of = en->key };
@@ -661,7 +677,7 @@ line_of(const struct budget *b, const struct entry *en, int64_t now_ms,
 	} else {
 		out->capacity = r->n;
 		out->per_s = r->per_s;
-		when = bucket_when(r, full, now_ms);
+		when = bucket_when(r, &en->bucket, now_ms);
 		out->left = bucket_left(r, full, now_ms);
 	}
 	out->next_at = (when + 999) / 1000;
@@ -679,16 +695,16 @@ budget_each(const struct budget *b, int64_t now,
 	size_t i;
 
 	if (r->n != 0) {
-		int64_t when = bucket_when(r, b->orders_full_ms, now_ms);
+		int64_t when = bucket_when(r, &b->orders, now_ms);
 
 		line = (struct budget_line){ .limit = LIMIT_NEW_ORDERS,
 			.of = "",
 			.capacity = r->n,
 			.per_s = r->per_s,
-			.left = bucket_left(r, b->orders_full_ms, now_ms),
+			.left = bucket_left(r, b->orders.full_ms, now_ms),
 			.next_at = (when + 999) / 1000,
-			.full_at = b->orders_full_ms > now_ms
-				       ? (b->orders_full_ms + 999) / 1000
+			.full_at = b->orders.full_ms > now_ms
+				       ? (b->orders.full_ms + 999) / 1000
 				       : 0 };
 		fn(arg, &line);
 	}

@@ -590,6 +590,28 @@ clock_in_the_future(void **state)
 	assert_int_equal(lines(T0 + 7 * DAY + 1), 1);
 }
 
+/* Who comes by chance at the instant of a refill waits as long as who waited
+ * for it: the CA may have counted the one before later. */
+static void
+at_the_refill(void **state)
+{
+	const struct budget_order o = ORDER("a.example");
+	struct budget_order other = ORDER("b.example");
+	int64_t when;
+
+	(void)state;
+	other.again = true;
+	spend_n(&o, 5, T0);
+	when = budget_when(b, &o, T0, NULL);
+	assert_int_equal(when, T0 + 34 * HOUR - 1440 + 120);
+	assert_int_equal(budget_when(b, &o, when - 1, NULL), when);
+	assert_int_equal(budget_when(b, &o, when - 119, NULL), when);
+	assert_int_equal(budget_when(b, &o, when, NULL), 0);
+	/* what was there from the start needs no refill */
+	spend_n(&other, 4, T0 + 10);
+	assert_int_equal(budget_when(b, &other, T0 + 10, NULL), 0);
+}
+
 /* A clock that is set refills nothing and spends nothing. */
 static void
 clock_that_is_set(void **state)
@@ -712,6 +734,7 @@ main(void)
 		T(bad_json),
 		T(clock_in_the_past),
 		T(clock_in_the_future),
+		T(at_the_refill),
 		T(clock_that_is_set),
 		T(book_as_spent),
 		T(book_the_account),
