@@ -225,6 +225,8 @@ certs_init(struct certs *cs, const struct conf *conf, struct loop *loop,
 	return 0;
 }
 
+static void save_last(struct certs *, struct cert *);
+
 void
 certs_free(struct certs *cs)
 {
@@ -235,8 +237,7 @@ certs_free(struct certs *cs)
 	for (i = 0; cs->all != NULL && i < cs->n; i++) {
 		struct cert *c = &cs->all[i];
 
-		if (c->save_op != NULL)
-			cs->store->ops->cancel(c->save_op);
+		save_last(cs, c);
 		while ((s = TAILQ_FIRST(&c->saves)) != NULL) {
 			TAILQ_REMOVE(&c->saves, s, link);
 			free(s);
@@ -633,16 +634,15 @@ save_end(void *arg, const struct store_value *v, const struct err *failed)
 	saves_end(c, &e);
 }
 
-static int
-save_start(struct certs *cs, struct cert *c, struct err *e)
+static struct store_op *
+save_put(struct certs *cs, struct cert *c, enum save_what what,
+    store_done *done, void *arg, struct err *e)
 {
 	AUTO(buf_done) struct buf text = BUF_INIT(STORE_VALUE_MAX);
-	enum save_what what = wanted(c);
 	char key[STORE_KEY_MAX];
 	struct store_put put = {
 		.key = key, .rev = STORE_ANY, .soft = what == SAVE_ORDER
 	};
-	struct save *s;
 	int r;
 
 	(void)snprintf(key, sizeof(key), "%s/%s",
@@ -656,16 +656,47 @@ save_start(struct certs *cs, struct cert *c, struct err *e)
 		r = cert_encode_order(cs->conf, c, &text, e);
 	}
 	if (r == -1)
-		return -1;
+		return NULL;
 	put.data = text.data;
 	put.len = text.len;
-	c->save_op = cs->store->ops->put(cs->store, &put, save_end, c, e);
+	return cs->store->ops->put(cs->store, &put, done, arg, e);
+}
+
+static int
+save_start(struct certs *cs, struct cert *c, struct err *e)
+{
+	enum save_what what = wanted(c);
+	struct save *s;
+
+	c->save_op = save_put(cs, c, what, save_end, c, e);
 	if (c->save_op == NULL)
 		return -1;
 	c->saving = what;
 	TAILQ_FOREACH (s, &c->saves, link)
 		s->covered = what == SAVE_CERT || s->what != SAVE_CERT;
 	return 0;
+}
+
+/* What waits is written when the store ends, and nobody is told. */
+static void
+save_last(struct certs *cs, struct cert *c)
+{
+	bool order = false, cert = false;
+	struct save *s;
+
+	TAILQ_FOREACH (s, &c->saves, link) {
+		order = order || s->what != SAVE_CERT;
+		cert = cert || s->what == SAVE_CERT;
+	}
+	cs->store->ops->cancel(c->save_op);
+	c->rev = STORE_ANY;
+	if (order && c->order_url != NULL)
+		(void)save_put(cs, c, SAVE_ORDER_DURABLY, dropped, NULL, NULL);
+	if (!cert)
+		return;
+	(void)save_put(cs, c, SAVE_CERT, dropped, NULL, NULL);
+	if (c->order_url == NULL && c->begun == 0)
+		certs_drop_order(cs, c);
 }
 
 struct save *

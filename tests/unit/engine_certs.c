@@ -822,6 +822,26 @@ saving_fails(void **state)
 	assert_int_equal(n_drops, 0);
 }
 
+/* What waited behind something else is written when the engine ends. */
+static void
+written_at_the_end(void **state)
+{
+	(void)state;
+	fill();
+	memset(ends, 0, sizeof(ends));
+	assert_non_null(cert_save(&cs, c, SAVE_ORDER, on_saved, &ends[0], &e));
+	assert_non_null(cert_save(&cs, c, SAVE_CERT, on_saved, &ends[1], &e));
+	assert_int_equal(n_puts, 1);
+	certs_free(&cs);
+	assert_int_equal(n_puts, 2);
+	assert_string_equal(written[1].key, "certs/a");
+	assert_non_null(strstr(written[1].text, "rateLimited"));
+	assert_int_equal(n_drops, 1);
+	n_answered = 1; /* the first one was cancelled */
+	answer(NULL);
+	assert_int_equal(ends[0] + ends[1], 0);
+}
+
 static void
 interned(void **state)
 {
@@ -862,6 +882,7 @@ main(void)
 		T(order_and_certificate),
 		T(order_over),
 		T(saving_fails),
+		T(written_at_the_end),
 		T(interned),
 	};
 
