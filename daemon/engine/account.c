@@ -354,6 +354,7 @@ step_directory(struct session *s, struct err *e)
 
 	if (s->dir_at_ms != 0 && clock_mono_ms() - s->dir_at_ms < 3600000)
 		return 0;
+	(void)request_slot(s); /* counts, and has never to wait */
 	s->dir_call = http_start(s->env->http, &req, got_directory, s, e);
 	return s->dir_call == NULL ? -1 : 1;
 }

@@ -417,6 +417,7 @@ fetch_nonce(struct ask *a, struct err *e)
 		.http1 = a->s->ca->http1,
 	};
 
+	a->slotted = false; /* this took the place: one more for the POST */
 	a->call = http_start(a->s->env->http, &req, on_nonce, a, e);
 	return a->call == NULL ? -1 : 0;
 }
