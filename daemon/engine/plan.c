@@ -79,6 +79,16 @@ is_due(const struct engine *en, const char *name, const struct issued *h)
 	return at <= engine_now(en);
 }
 
+/* What a limit has given for these names is not asked of it again. */
+static bool
+is_paid(const struct engine *en, const char *name, const struct wants *w)
+{
+	uint32_t i = conf_find_cert(en->conf, name);
+
+	return i != CONF_NONE && en->certs.all[i].spent != 0 &&
+	       en->certs.all[i].wants.names == w->names;
+}
+
 static void
 add(const struct engine *en, const struct conf *conf, struct plan *p,
     const struct conf_cert *cc)
@@ -106,6 +116,7 @@ add(const struct engine *en, const struct conf *conf, struct plan *p,
 			 h->made_for.names == w.names };
 	it->urgency =
 	    schedule_left(h->not_before, h->not_after, engine_now(en));
+	it->paid = is_paid(en, cc->name, &w);
 	p->n++;
 }
 
@@ -149,6 +160,8 @@ book(struct plan *p, struct budget *const *budgets)
 		for (i = 0; i < p->n; i++) {
 			struct plan_item *it = &p->items[i];
 
+			if (it->paid)
+				continue;
 			at = budget_book(budgets[it->ca], &it->order,
 			    account[k], it->at, &why);
 			if (at > it->at) {

@@ -16,6 +16,7 @@ struct plan_item {
 	bool limited; /* later than it could be, for why_not */
 	struct budget_wait why_not;
 	/* for the planner */
+	bool paid; /* its order is being made: the limits know of it */
 	struct budget_order order;
 	int64_t urgency;
 };
