@@ -33,8 +33,8 @@ class Acmed:
     def __init__(self, where, ca=None, domains=None, lockstep=False, at_ca=None,
                  **conf):
         """conf: keys of the configuration, "_" for "-"; ca: a Pebble, or
-        anything with directory, pki and http_port; at_ca: more keys of its
-        entry.
+        anything with directory, pki and http_port, or {name: such a one} in
+        the order in which they are asked; at_ca: more keys of its entry.
 
         lockstep: every line of the log is taken by us before the daemon can
         write the next but one, so that on_line() acts at that very moment."""
@@ -53,11 +53,14 @@ class Acmed:
             "log": {"level": "debug", "format": "json"},
         }
         if ca is not None:
-            self.conf["http"] = {"listen": f"127.0.0.1:{ca.http_port}"}
-            self.conf["ca"] = {"test": {
-                "directory": ca.directory, "ca-file": str(ca.pki.root),
-                **(at_ca or {})}}
-            self.conf["defaults"] = {"ca": "test"}
+            all_cas = ca if isinstance(ca, dict) else {"test": ca}
+            self.conf["http"] = {"listen": [
+                f"127.0.0.1:{c.http_port}" for c in all_cas.values()]}
+            self.conf["ca"] = {name: {
+                "directory": c.directory, "ca-file": str(c.pki.root),
+                **(at_ca or {})} for name, c in all_cas.items()}
+            self.conf["defaults"] = {
+                "ca": list(ca) if isinstance(ca, dict) else "test"}
         self.set(**conf)
         if domains is not None:
             self.conf["domains"] = domains
@@ -327,6 +330,15 @@ class Acmed:
             until(lambda: done(name), timeout, f"{name} to be installed",
                   every=0.05)
         self.installed(*names, version=version)
+
+    def remembered(self, name, edit=None):
+        """What the stopped engine has on disk about it; edited, if asked."""
+        file = self.state / "engine" / "certs" / f"{name}.json"
+        root = json.loads(file.read_text())
+        if edit is not None:
+            edit(root)
+            file.write_text(json.dumps(root))
+        return root
 
     def serial(self, name):
         return int(cert_info(self.live(name) / "cert.pem")["serialNumber"], 16)

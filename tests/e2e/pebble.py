@@ -57,7 +57,8 @@ class Pki:
         ext = where / f"{name}.ext"
         openssl("req", *ec, "-keyout", self.server_key, "-out", csr,
                 "-subj", "/CN=localhost")
-        ext.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+        ext.write_text("subjectAltName=DNS:localhost,DNS:ca.example.test,"
+                       "IP:127.0.0.1\n")
         openssl("x509", "-req", "-in", csr, "-CA", self.root, "-CAkey",
                 self.key, "-days", "2", "-extfile", ext, "-out", self.server)
         self.root.chmod(0o644)
@@ -68,7 +69,8 @@ class Pebble:
 
     Counting is by its own log, from where the last mark() was."""
 
-    def __init__(self, version, pki, where, life=None, eab=None, **env):
+    def __init__(self, version, pki, where, life=None, eab=None, more=None,
+                 **env):
         programs = folder(version)
         if programs is None:
             pytest.skip(f"Pebble {version} cannot be had from the mirror")
@@ -102,6 +104,7 @@ class Pebble:
             "certificateValidityPeriod": life or 7776000,
             "profiles": {"default": {"description": "the only one",
                                      "validityPeriod": life or 7776000}},
+            **(more or {}),
         }
         self.config = where / "pebble.json"
         self.config.write_text(json.dumps({"pebble": conf}))
@@ -151,6 +154,21 @@ class Pebble:
         req = urllib.request.Request(url, headers={"User-Agent": "e2e"})
         with urllib.request.urlopen(req, context=ctx, timeout=10) as r:
             return json.load(r)
+
+    def window(self, pem, start, end, url=None):
+        """What the CA says of the renewal of that certificate from now on."""
+        ctx = ssl.create_default_context(cafile=str(self.pki.root))
+        info = {"suggestedWindow": {
+            k: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(t))
+            for k, t in (("start", start), ("end", end))}}
+        if url:
+            info["explanationURL"] = url
+        body = {"certificate": pem, "ariResponse": json.dumps(info)}
+        req = urllib.request.Request(
+            f"https://localhost:{self.management_port}/set-renewal-info/",
+            data=json.dumps(body).encode())
+        with urllib.request.urlopen(req, context=ctx, timeout=10) as r:
+            assert r.status == 200
 
     def dns(self, call, **kw):
         """One call of the DNS server's management interface."""
@@ -215,15 +233,19 @@ class Cas:
         self.known = {}
         self.used = []
 
-    def __call__(self, version="system", life=None, eab=None, own=False, **env):
-        """own: not shared with other tests, because it will be mistreated."""
-        key = (version, life, json.dumps(eab),
+    def __call__(self, version="system", life=None, eab=None, own=False,
+                 more=None, second=False, **env):
+        """own: not shared with other tests, because it will be mistreated.
+        more: of its configuration.  second: another CA, whose root is another
+        one too."""
+        key = (version, life, json.dumps([eab, more, second]),
                tuple(sorted(env.items())), time.monotonic_ns() if own else 0)
         ca = self.known.get(key)
         if ca is None:
             where = self.where / str(len(self.known))
             where.mkdir(mode=0o755)
-            ca = Pebble(version, self.pki, where, life, eab, **env)
+            ca = Pebble(version, self.other_pki if second else self.pki,
+                        where, life, eab, more, **env)
             self.known[key] = ca
         else:
             ca.mark()

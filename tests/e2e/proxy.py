@@ -23,6 +23,7 @@ class Exchange:
         self.method, self.path = method, path
         self.headers, self.body = headers, body
         self.status = None
+        self.at = time.monotonic()
 
     @property
     def protected(self):
@@ -44,7 +45,7 @@ class Exchange:
 
 class Rule:
     """What to do with the requests that match: the skip first ones pass, the
-    next times ones are spoilt.
+    next times ones are spoilt (-1: all).  Without a method: whatever it is.
 
     answer: (status, headers, body) instead of asking Pebble
     edit:   fn(status, headers, body) -> the same, after asking it
@@ -64,8 +65,8 @@ class Rule:
         self.hits = 0
 
     def wants(self, method, path, served):
-        if method != self.method or not self.path.search(path) or \
-                (self.reused and served == 0):
+        if self.method not in (None, method) or \
+                not self.path.search(path) or (self.reused and served == 0):
             return False
         if self.skip > 0:
             self.skip -= 1
@@ -81,8 +82,7 @@ class ProxyHandler(Handler):
     def ask_pebble(self, ex):
         p = self.server.proxy
         c = http.client.HTTPSConnection(
-            "localhost", p.ca.acme_port, timeout=30,
-            context=ssl.create_default_context(cafile=str(p.ca.pki.root)))
+            "localhost", p.ca.acme_port, timeout=30, context=p.upstream)
         try:
             c.putrequest(ex.method, ex.path, skip_host=True,
                          skip_accept_encoding=True)
@@ -154,6 +154,7 @@ class Proxy:
         self.lock = threading.Lock()
         self.seen, self.rules = [], []
         self.active = self.most = 0
+        self.upstream = ssl.create_default_context(cafile=str(ca.pki.root))
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(ca.pki.server, ca.pki.server_key)
         self.server = None
