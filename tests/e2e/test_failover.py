@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: ISC
+"""An ordered list of CAs: when the next one is asked, and when not."""
+import pytest
+from proxy import Proxy, problem
+from util import cert_info, until
+
+pytestmark = pytest.mark.root
+
+ORDER = r"^/order-plz"
+NAME = "a.example.org"
+
+
+class Two:
+    """A daemon with CAs first (by way of a proxy) and second, and both."""
+
+    def __init__(self, cas, acmed, after=1, more=None, **conf):
+        env = {"PEBBLE_WFE_NONCEREJECT": "0", "PEBBLE_AUTHZREUSE": "0"}
+        self.first = Proxy(cas("system", **env))
+        self.second = cas("newest" if more else "system", second=True,
+                          more=more, **env)
+        self.d = acmed({"first": self.first, "second": self.second}, [NAME],
+                       defaults={"failover-after": after}, **conf)
+
+    def failed(self, count):
+        """Fails there; where it goes then."""
+        self.d.wait("certificate not issued", count=count)
+        c = self.d.cert(NAME)
+        assert c["trouble"]["failures"] == count
+        return c["ca"]
+
+
+@pytest.fixture
+def two(cas, acmed):
+    made = []
+
+    def make(**kw):
+        made.append(Two(cas, acmed, **kw))
+        return made[-1]
+    yield make
+    for t in made:
+        t.first.stop()
+
+
+@pytest.mark.parametrize("kind, answer", [
+    ("unavailable", (503, [], b"")),
+    ("internal", problem("serverInternal", 500)),
+    ("limited", problem("rateLimited", 429, "too many",
+                        [("Retry-After", "86400")]))])
+def test_moves_and_returns(two, kind, answer):
+    """N2, N3: to the second one with its own account; and the next renewal is
+    the first one's again."""
+    t = two()
+    broken = t.first.rule("POST", ORDER, times=-1, answer=answer)
+    t.d.start()
+    if kind != "unavailable":
+        t.d.wait("another CA is next", ca="first", next="second")
+        t.d.renew(NAME)  # it would within half a minute
+    t.d.installed(NAME)
+    c = t.d.cert(NAME)
+    assert (c["issued_by"], c["ca"]) == ("second", "first")
+    assert "trouble" not in c
+    assert t.second.orders == t.second.issued == t.second.accounts == 1
+    assert len(list((t.d.state / "keeper").glob("account-*"))) == 2
+    shown = t.d.ctl("show", NAME).stdout
+    assert "first now; what is installed is from second" in shown
+    broken.times = 0
+    t.d.renew(NAME)
+    t.d.installed(NAME, version=2)
+    assert t.d.cert(NAME)["issued_by"] == "first"
+    assert t.second.orders == 1
+    assert t.first.ca.accounts == 1
+    issuers = {str(cert_info(p)["issuer"]) for p in
+               (t.d.state / "versions" / NAME).glob("*/cert.pem")}
+    assert len(issuers) == 2
+
+
+def test_not_at_the_first_failure(two):
+    """failover-after counts them; a restart does not begin anew."""
+    t = two(after=2)
+    t.first.rule("POST", ORDER, times=-1, answer=problem(
+        "serverInternal", 500))
+    t.d.start()
+    assert t.failed(1) == "first"
+    t.d.stop()
+    t.d.start()
+    t.d.renew(NAME)
+    assert t.failed(2) == "second"
+    assert t.second.orders == 0
+    t.d.stop()
+    t.d.start()
+    assert t.d.cert(NAME)["ca"] == "second"
+    t.d.renew(NAME)
+    t.d.installed(NAME)
+    assert t.d.cert(NAME)["issued_by"] == "second"
+
+
+def test_not_for_what_is_ours(two):
+    """N2: a name that no CA could validate is not taken to the next one."""
+    t = two()
+    # Pebble's own word for it is "connection".
+    t.first.rule("POST", r"^/authZ/", times=-1, edit=lambda status, h, body: (
+        status, h, body.replace(b"error:connection", b"error:dns")))
+    t.first.ca.dns("set-default-ipv4", ip="")
+    try:
+        t.d.start()
+        for i in 1, 2:
+            assert t.failed(i) == "first"
+            assert t.d.cert(NAME)["trouble"]["type"] == "dns"
+            t.d.renew(NAME)
+        t.d.wait("certificate not issued", count=3)
+    finally:
+        t.first.ca.dns("set-default-ipv4", ip="127.0.0.1")
+    assert t.second.orders == t.second.accounts == 0
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_caa_of_the_second(two, cas, acmed, allowed):
+    """N3, C6: a CA that CAA forbids to issue is not asked, and that is said;
+    looked up where the configuration says."""
+    t = two(more={"caaIdentities": ["second.example"]})
+    t.second.dns("add-caa", host="example.org", policies=[
+        {"tag": "issue", "value": "second.example" if allowed
+         else "other.example"}])
+    t.first.rule("POST", ORDER, times=-1, answer=problem(
+        "serverInternal", 500))
+    t.d.set(resolvers=[f"127.0.0.1:{t.second.dns_port}"]).start()
+    t.d.wait("another CA is next", next="second")
+    t.d.renew(NAME)
+    try:
+        if allowed:
+            t.d.installed(NAME)
+            assert t.d.wait("check: CAA allows the CA")["at"] == "example.org"
+            return
+        assert t.failed(2) == "first"
+    finally:
+        t.second.dns("clear-caa", host="example.org")
+    said = t.d.cert(NAME)["trouble"]
+    assert said["type"] == "caa"
+    for word in "example.org", "other.example", "second":
+        assert word in said["text"]
+    assert t.second.orders == 0
+    assert until(lambda: "other.example" in
+                 " ".join(t.d.ctl("status").stdout.split()), 5)
