@@ -157,6 +157,7 @@ note_success(struct engine *en, struct cert *c, const struct outcome *o)
 		return;
 	}
 	failover_reset(c);
+	session_proved(en->cas[c->queue].session);
 	if (o->err != NULL) {
 		state_saved(c, o->err);
 		save(en, c);

@@ -24,6 +24,7 @@
 
 #define HOUR        INT64_C(3600)
 #define DIR_AGE_MS  (12 * HOUR * 1000)
+#define AGAIN_S     INT64_C(30)
 #define LINKS_MAX   8
 #define REQUEST_MAX 50000 /* Boulder refuses longer bodies (protocol A19) */
 
@@ -155,9 +156,20 @@ ask_again(struct ask *a, const struct err *why, struct err *e)
 	return 0;
 }
 
+/* After 30 s, and twice as long, up to an hour, while nothing comes of it. */
+static bool
+may_reregister(const struct session *s)
+{
+	int64_t wait = AGAIN_S << (s->vain < 7 ? s->vain : 7);
+
+	if (s->reregistered_at == 0)
+		return true;
+	return clock_now() - s->reregistered_at >= (wait < HOUR ? wait : HOUR);
+}
+
 /*
  * The account that we name is not there any more (a reset CA): make it again
- * with the same key, at most once an hour (protocol D6).  Others that named it
+ * with the same key, and not in a loop (protocol D6).  Others that named it
  * too wait for the new one.
  */
 static bool
@@ -170,13 +182,13 @@ reregister(struct ask *a, const struct err *e)
 	    e->problem != PROBLEM_ACCOUNT_DOES_NOT_EXIST || a->setup)
 		return false;
 	if (a->registration == s->registrations) {
-		if (s->reregistered_at != 0 &&
-		    clock_now() - s->reregistered_at < HOUR)
+		if (!may_reregister(s))
 			return false;
 		log_warn("the CA does not know our account any more: "
 			 "registering again",
 		    KV("ca", s->ca->name), KV("account", s->doc.url));
 		s->reregistered_at = clock_now();
+		s->vain++;
 		s->registrations++;
 		free(s->doc.url);
 		s->doc.url = NULL;
@@ -597,6 +609,12 @@ session_prepared(struct session *s, const struct err *failed)
 			return; /* the session is not ready after all */
 		}
 	}
+}
+
+void
+session_proved(struct session *s)
+{
+	s->vain = 0;
 }
 
 static char *

@@ -103,7 +103,9 @@ const struct breaker *session_breaker(const struct session *);
 uint32_t session_index(const struct session *); /* in the configuration */
 const struct conf_ca *session_ca(const struct session *);
 const char *session_account_url(const struct session *); /* NULL: none yet */
-const char *session_thumbprint(const struct session *);  /* NULL: no key yet */
+/* A certificate came of its account: that it gets lost again is news. */
+void session_proved(struct session *);
+const char *session_thumbprint(const struct session *); /* NULL: no key yet */
 const struct directory *session_directory(const struct session *); /* or NULL */
 
 /* What may be asked of it; after a change, session_budget_changed(). */

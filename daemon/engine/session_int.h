@@ -54,6 +54,7 @@ struct session {
 	struct account_doc doc;
 	bool key_is_old; /* the key was on disk: the CA may know it */
 	int64_t reregistered_at;
+	unsigned vain; /* registered again, and no certificate since */
 	unsigned registrations;
 
 	struct ask_list asks;     /* all that live */
