@@ -39,6 +39,8 @@ timer_set(struct engine *en)
 		return;
 	wait = first->key - clock_now();
 	wait = wait < 0 ? 0 : wait > HOUR ? HOUR : wait;
+	if (en->clock_bad && wait < MINUTE)
+		wait = MINUTE; /* nobody is asked until it is right */
 	loop_timer_set(en->look_timer, wait * 1000);
 }
 
