@@ -121,6 +121,8 @@ session_answers(struct session *s)
 {
 	bool was = breaker_probing(&s->breaker);
 
+	if (s->breaker.until == 0)
+		s->deaf = false;
 	breaker_ok(&s->breaker);
 	if (was)
 		s->env->changed(s->env->arg, s);

@@ -254,8 +254,10 @@ ask_failed(struct ask *a, struct err *e)
 		s->dir_at_ms = 0;
 	/* what is asked once only is asked again in another way, or can be
 	 * done without */
-	if (session_is_outage(e) && !a->setup && !a->once)
+	if (session_is_outage(e) && !a->setup && !a->once) {
+		s->deaf = true;
 		session_trip(s, e);
+	}
 	if (e->kind == ERR_PROBLEM && !a->setup)
 		doubt_account(a, e);
 	ask_finish(a, NULL, e);
@@ -337,7 +339,8 @@ on_reply(void *arg, const struct http_reply *h, const struct err *net)
 	r.http = h;
 	if (r.status >= 200 && r.status < 300) {
 		session_log(a->s, method_of(a), r.url, h, "");
-		session_answers(a->s);
+		if (a->kind != ASK_RENEWAL)
+			session_answers(a->s);
 		ask_finish(a, &r, NULL);
 		return;
 	}
@@ -346,6 +349,9 @@ on_reply(void *arg, const struct http_reply *h, const struct err *net)
 	e.retry_after_s = r.retry_after_s;
 	add_pages(&e, &r);
 	session_log(a->s, method_of(a), r.url, h, e.what);
+	/* a refusal is an answer too */
+	if (a->kind != ASK_RENEWAL && e.kind == ERR_PROBLEM && r.status < 500)
+		session_answers(a->s);
 	ask_failed(a, &e);
 }
 
@@ -596,7 +602,9 @@ session_prepared(struct session *s, const struct err *failed)
 			session_trip(s, failed);
 	} else {
 		s->state = SESSION_READY;
-		session_answers(s);
+		/* not what was deaf: a mirror may have the directory */
+		if (!s->deaf)
+			session_answers(s);
 	}
 	/* A callback may start asks and drop others: from the top each time. */
 	while ((a = first_waiting(s)) != NULL) {

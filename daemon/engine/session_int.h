@@ -74,6 +74,7 @@ struct session {
 
 	/* after a failure that concerns the CA or the account as a whole */
 	struct breaker breaker;
+	bool deaf; /* to signed requests, whatever its directory does */
 	int64_t not_before; /* as the CA asked, kept on disk; 0: not */
 	char *why;
 	struct loop_timer *retry;
