@@ -261,6 +261,7 @@ class Run:
         assert (len(d.orders()), ca.orders) == (1, 1)
         assert ca.accounts == (self.phase == "first")
         assert d.version(self.name) == self.version
+        assert d.other == [], d.other  # e.g. a sanitizer's report
         self.check_versions()
         d.check_state(self.name)
         self.check_engine()
