@@ -72,6 +72,7 @@ static struct play {
 	int64_t shown; /* the instant that was expected last */
 	unsigned nonces, orders;
 	struct buf log;
+	unsigned n_errors; /* lines of that level in it */
 	bool failed;
 } play;
 
@@ -125,7 +126,7 @@ on_log(void *arg, enum log_level level, const char *msg, const struct kv *kv)
 	bool fails = sim_memory_fails;
 
 	(void)arg;
-	(void)level;
+	play.n_errors += level == LOG_L_ERR;
 	sim_memory_fails = false;
 	buf_printf(log, "  %" PRId64 " %s", (sim_ms() - 1000000) / 1000, msg);
 	for (; kv->key != NULL; kv++) {
@@ -1401,6 +1402,12 @@ x_health(char *args)
 }
 
 static int
+x_errors(char *args)
+{
+	return want_count("errors in the log", play.n_errors, args);
+}
+
+static int
 x_log(char *args)
 {
 	return fits(args, buf_str(&play.log)) ? 0 : mismatch("not logged");
@@ -1488,6 +1495,7 @@ static const struct command expectations[] = {
 	{ "issued-by",      x_issued_by },
 	{ "key",            x_key },
 	{ "keys",           x_keys },
+	{ "errors",         x_errors },
 	{ "log",            x_log },
 	{ "next",           x_next },
 	{ "nonces",         x_nonces },
@@ -1669,6 +1677,7 @@ reset(void)
 	play.conf = BUF_INIT(1 << 20);
 	play.certs = BUF_INIT(1 << 20);
 	play.log = BUF_INIT(256 << 20);
+	play.n_errors = 0;
 	sim_http_reset();
 	mint_reset();
 	sim_dns_reset();
