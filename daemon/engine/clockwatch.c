@@ -113,8 +113,8 @@ on_probed(void *arg, const struct reply *r, const struct err *e)
  * The Date of a directory is enough to know.  Not with a clock that is plainly
  * wrong: TLS cannot be had with that.
  */
-static void
-probe(struct engine *en)
+void
+clock_ask(struct engine *en)
 {
 	struct ask_spec spec = { .kind = ASK_READY };
 	struct err e;
@@ -141,7 +141,7 @@ void
 clock_look(struct engine *en)
 {
 	int64_t was = en->ahead_s;
-	bool known = ask_cas(en), sane = is_sane(en, known);
+	bool known = ask_cas(en), sane = is_sane(en, known), changed;
 	unsigned n;
 
 	if (sane && en->offset_ms == 0)
@@ -158,9 +158,10 @@ clock_look(struct engine *en)
 		log_info("the clock is right again", KN("now", clock_now()));
 	if (!sane)
 		loop_timer_set(en->clock_timer, BAD_MS);
-	if (en->clock_bad != !sane || llabs(en->ahead_s - was) > AHEAD_S)
-		renew_all(en);
+	changed = en->clock_bad != !sane || llabs(en->ahead_s - was) > AHEAD_S;
 	en->clock_bad = !sane;
+	if (changed)
+		renew_all(en);
 }
 
 static void
@@ -170,7 +171,7 @@ on_timer(void *arg)
 
 	clock_look(en);
 	if (en->clock_bad)
-		probe(en);
+		clock_ask(en);
 }
 
 static void

@@ -159,6 +159,7 @@ void ari_mend(struct engine *); /* their instants were changed */
 int clock_init(struct engine *, struct err *);
 void clock_done(struct engine *);
 void clock_look(struct engine *); /* is it right? */
+void clock_ask(struct engine *);  /* a CA, for the time it has */
 /* It is: what was noted in the future is not waited for (protocol Q5). */
 unsigned clock_mend(struct engine *);
 int64_t engine_now(const struct engine *); /* as the CAs have it */

@@ -276,6 +276,8 @@ renew_now(struct engine *en, struct cert *c)
 	c->rehearse = false;
 	c->issue_trouble.operator= false;
 	session_unblock(en->cas[renew_ca(en, c)].session);
+	if (en->clock_bad) /* a person does not wait for the next look */
+		clock_ask(en);
 	renew_look(en, c);
 }
 
