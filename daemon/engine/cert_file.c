@@ -140,6 +140,7 @@ put_wants(struct json *root, const char *key, const struct wants *w)
 	set_hash(o, "names", w->names);
 	json_set_int(o, "ca", w->ca);
 	json_set_int(o, "profile", w->profile);
+	json_set_bool(o, "required", w->required);
 	json_set_int(o, "key", w->key);
 }
 
@@ -151,6 +152,7 @@ get_wants(const struct json *root, const char *key, struct wants *w)
 	w->names = get_hash(o, "names");
 	w->ca = (uint32_t)get_int(o, "ca");
 	w->profile = (uint32_t)get_int(o, "profile");
+	w->required = get_bool(o, "required");
 	w->key = (uint32_t)get_int(o, "key");
 }
 
@@ -158,7 +160,8 @@ static bool
 same_wants(const struct wants *a, const struct wants *b)
 {
 	return a->names == b->names && a->key == b->key &&
-	       a->profile == b->profile && a->ca == b->ca;
+	       a->profile == b->profile && a->required == b->required &&
+	       a->ca == b->ca;
 }
 
 static int

@@ -48,6 +48,7 @@ cert_wants(const struct conf *conf, const struct conf_cert *cc)
 		w.names = w.names * 31 +
 			  str_hash(cc->idents[i], strlen(cc->idents[i]));
 	w.ca = (uint32_t)str_hash(directory, strlen(directory));
+	w.required = cc->profile_required;
 	if (cc->profile != NULL)
 		w.profile =
 		    (uint32_t)str_hash(cc->profile, strlen(cc->profile));

@@ -35,6 +35,7 @@ struct wants {
 	uint32_t ca; /* the first of its list */
 	uint32_t profile;
 	uint32_t key;
+	bool required; /* that profile: only a failure depends on it */
 };
 
 enum change {
