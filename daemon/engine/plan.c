@@ -9,6 +9,8 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/clock.h"
 
+#define LATE_PERMILLE 125
+
 /* A budget for each CA of the planned configuration */
 
 static const struct session *
@@ -117,6 +119,8 @@ add(const struct engine *en, const struct conf *conf, struct plan *p,
 	it->urgency =
 	    schedule_left(h->not_before, h->not_after, engine_now(en));
 	it->paid = is_paid(en, cc->name, &w);
+	if (it->why != CHANGE_NONE && it->urgency > LATE_PERMILLE)
+		it->urgency = LATE_PERMILLE; /* as renew.c does */
 	p->n++;
 }
 

@@ -150,6 +150,15 @@ status_soon(struct engine *en)
 		loop_timer_set(en->status_timer, STATUS_MS);
 }
 
+/* By its CA, or by who changed the configuration: not behind what has time. */
+static bool
+is_wanted_now(const struct engine *en, const struct cert *c)
+{
+	return cert_recalled(c, engine_now(en)) ||
+	       cert_changed(en->conf, c->conf, &c->wants, &c->have) !=
+		   CHANGE_NONE;
+}
+
 /* What an operator waits for goes first, then what ends first. */
 static int64_t
 urgency(const struct engine *en, const struct cert *c)
@@ -162,7 +171,7 @@ urgency(const struct engine *en, const struct cert *c)
 	if (h->version == 0 || h->not_after <= now)
 		return 0;
 	left = (h->not_after - now) * 1000000 / (h->not_after - h->not_before);
-	return cert_recalled(c, now) && left > LATE ? LATE : left;
+	return left > LATE && is_wanted_now(en, c) ? LATE : left;
 }
 
 unsigned
