@@ -25,10 +25,12 @@ def fnv(data):
 
 def wants(names):
     """What cert_wants() of daemon/engine/certs.c makes of ec256."""
-    h = fnv(DIRECTORY.encode() + b"\0") * 31
+    h = 0
     for name in names:
         h = h * 31 + fnv(name.encode())
-    return h & (1 << 64) - 1
+    return {"names": format(h & (1 << 64) - 1, "016x"),
+            "ca": fnv(DIRECTORY.encode()) & (1 << 32) - 1,
+            "profile": 0, "required": False, "key": 0}
 
 
 def name_of(i):
@@ -47,17 +49,17 @@ def certificate(i, now):
     b64 = lambda v: base64.urlsafe_b64encode(bytes.fromhex(v)).rstrip(
         b"=").decode()
     serial = hexes("serial", i)[:36]
-    made_for = format(wants([name_of(i)]), "016x")
+    made_for = wants([name_of(i)])
     return {
         "name": name_of(i), "saved_at": time_text(now, -1), "wants": made_for,
         "certificate": {
             "key": hexes("key", i), "serial": serial,
-            "issuer": f"CA {i % 4}", "ca": "bench",
+            "issuer": f"CA {i % 4}", "ca": "bench", "names": name_of(i),
             "ari": b64(hexes("issuer", i % 4)[:40]) + "." + b64(serial),
             "not_before": time_text(now, -1),
             "not_after": time_text(now, 89),
             "installed_at": time_text(now, -1),
-            "renew_at": time_text(now, 58), "version": 1,
+            "by_fraction": time_text(now, 58), "version": 1,
             "made_for": made_for},
         "deploy": "done"}
 

@@ -150,7 +150,7 @@ class Slot:
         assert d.stop() == 0
         file = d.state / "engine" / "certs" / f"{self.name}.json"
         text = file.read_text()
-        due = re.sub(r'("renew_at": ")[^"]*', r"\g<1>2026-11-02T00:00:00Z",
+        due = re.sub(r'("by_fraction": ")[^"]*', r"\g<1>2026-11-02T00:00:00Z",
                      text)
         assert due != text
         file.write_text(due)
