@@ -90,13 +90,16 @@ setup(void)
 	en.conf = conf();
 	en.loop = loop_new(&e);
 	en.store = &store;
-	en.session_env = (struct session_env){
-		.loop = en.loop, .conf = en.conf, .changed = changed
-	};
+	en.psl = psl_new(&e);
+	en.session_env = (struct session_env){ .loop = en.loop,
+		.conf = en.conf,
+		.psl = en.psl,
+		.store = en.store,
+		.changed = changed };
 	en.start.control_gid = UINT32_MAX;
 	listening = listen_somewhere();
 	log_init("engine", (enum log_level)0, LOG_F_TEXT);
-	if (en.conf == NULL || en.loop == NULL ||
+	if (en.conf == NULL || en.loop == NULL || en.psl == NULL ||
 	    certs_init(&en.certs, en.conf, en.loop, en.store, &e) == -1 ||
 	    renew_init(&en, &e) == -1 || deploy_init(&en, &e) == -1 ||
 	    (en.events = events_new(&en, &e)) == NULL ||
@@ -165,6 +168,19 @@ upstairs_reload(
 	(void)u;
 	(void)done;
 	(void)arg;
+	(void)err_set(e, ERR_PROTO, 0, "no supervisor");
+	return NULL;
+}
+
+struct up_op *
+upstairs_forget(struct upstairs *u, const char *name, upstairs_forgot *done,
+    void *arg, struct err *e)
+{
+	(void)u;
+	(void)done;
+	(void)arg;
+	if (!str_is_name(name))
+		abort();
 	(void)err_set(e, ERR_PROTO, 0, "no supervisor");
 	return NULL;
 }
