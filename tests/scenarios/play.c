@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "daemon/engine/plan.h"
 #include "daemon/engine/session_int.h"
 #include "lib/acme/problem.h"
 #include "lib/base/cleanup.h"
@@ -71,6 +72,7 @@ static struct play {
 	unsigned n_serves, served;
 	int64_t shown; /* the instant that was expected last */
 	unsigned nonces, orders;
+	struct buf plan; /* the last one as text */
 	struct buf log;
 	unsigned n_errors; /* lines of that level in it */
 	bool failed;
@@ -949,6 +951,52 @@ do_caa(char *args)
 	return 0;
 }
 
+static void
+print_plan(const struct plan *p, const struct conf *conf)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->n; i++) {
+		const struct plan_item *it = &p->items[i];
+
+		buf_printf(&play.plan, "%s %s %s +%" PRId64 "m%s%s\n",
+		    it->cert->name, change_name(it->why),
+		    conf->cas[it->ca].name, (it->at - clock_now()) / 60,
+		    it->limited ? " " : "",
+		    it->limited ? budget_limit_name(it->why_not.limit) : "");
+	}
+	buf_printf(&play.plan, "unchanged %" PRIu32 "\n", p->n_unchanged);
+	if (p->first_limited != NULL)
+		buf_printf(&play.plan, "first limited %s\n",
+		    p->first_limited->cert->name);
+	if (p->ends != 0)
+		buf_printf(&play.plan, "ends +%" PRId64 "m\n",
+		    (p->ends - clock_now()) / 60);
+}
+
+/* "plan" and a block: what that configuration would do; "plan now". */
+static int
+do_plan(char *args)
+{
+	AUTO(buf_done) struct buf text = BUF_INIT(1 << 20);
+	AUTO(conf_free) struct conf *conf = NULL;
+	const char *l;
+	struct plan p;
+	struct err e;
+
+	while (args[0] == '\0' && (l = block_line()) != NULL)
+		buf_printf(&text, "%s\n", l);
+	if (text.len != 0 && (conf = sim_conf(buf_str(&text), &e)) == NULL)
+		return mismatch("%s", e.what);
+	if (plan_make(sim_engine(), conf == NULL ? sim_engine()->conf : conf,
+		&p, &e) == -1)
+		return mismatch("%s", e.what);
+	buf_reset(&play.plan);
+	print_plan(&p, conf == NULL ? sim_engine()->conf : conf);
+	plan_done(&p);
+	return 0;
+}
+
 static int
 fails_or_works(char *args, char *text, size_t size)
 {
@@ -1298,6 +1346,22 @@ x_rehearse(char *args)
 	return want_text("rehearse", subject()->rehearse ? "yes" : "no", args);
 }
 
+/* "plan TEXT": a line of it, but for "~" */
+static int
+x_plan(char *args)
+{
+	AUTO(buf_done) struct buf all = BUF_INIT(1 << 20);
+	char want[256];
+
+	if (args[0] == '~' || args[0] == '!')
+		return want_text("plan", buf_str(&play.plan), args);
+	buf_printf(&all, "\n%s", buf_str(&play.plan));
+	(void)snprintf(want, sizeof(want), "\n%s\n", args);
+	return strstr(buf_str(&all), want) != NULL
+		   ? 0
+		   : mismatch("plan:%s", buf_str(&all));
+}
+
 static int
 x_orphan(char *args)
 {
@@ -1503,6 +1567,7 @@ static const struct command expectations[] = {
 	{ "order",          x_order },
 	{ "orders",         x_orders },
 	{ "orphan",         x_orphan },
+	{ "plan",           x_plan },
 	{ "recalled",       x_recalled },
 	{ "rehearse",       x_rehearse },
 	{ "renewal",        x_renewal },
@@ -1541,6 +1606,7 @@ static const struct command commands[] = {
 	{ "install", do_install },
 	{ "keeper",  do_keeper },
 	{ "names",   do_names },
+	{ "plan",    do_plan },
 	{ "quiet",   do_quiet },
 	{ "rehearse", do_rehearse },
 	{ "renew",   do_renew },
@@ -1672,10 +1738,12 @@ reset(void)
 	}
 	buf_done(&play.conf);
 	buf_done(&play.certs);
+	buf_done(&play.plan);
 	buf_done(&play.log);
 	memset(&play, 0, sizeof(play));
 	play.conf = BUF_INIT(1 << 20);
 	play.certs = BUF_INIT(1 << 20);
+	play.plan = BUF_INIT(1 << 20);
 	play.log = BUF_INIT(256 << 20);
 	play.n_errors = 0;
 	sim_http_reset();

@@ -118,6 +118,7 @@ void sim_root_reset(void);
 struct engine *sim_engine(void); /* NULL: not running */
 /* conf is YAML, kept until the next one.  -1: it could not start. */
 int sim_start(const char *conf, struct err *);
+struct conf *sim_conf(const char *text, struct err *); /* NULL: no good */
 void sim_stop(void);
 int sim_state_dir(void); /* an empty one after sim_state_reset() */
 void sim_state_reset(void);

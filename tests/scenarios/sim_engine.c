@@ -85,20 +85,23 @@ on_loaded(struct engine *en, unsigned damaged, const struct err *e)
 	engine_begin(en);
 }
 
-static int
-read_conf(struct engine *en, const char *text, struct err *e)
+struct conf *
+sim_conf(const char *text, struct err *e)
 {
 	AUTO(buf_done) struct buf bundle = BUF_INIT(CONF_BUNDLE_MAX);
 	struct conf_report report;
+	struct conf *conf;
 
-	if (bundle_add(&bundle, "acmed.yaml", text, strlen(text)) == -1)
-		return err_nomem(e, "configuration");
+	if (bundle_add(&bundle, "acmed.yaml", text, strlen(text)) == -1) {
+		(void)err_nomem(e, "configuration");
+		return NULL;
+	}
 	conf_report_init(&report);
-	en->conf = conf_load(bundle.data, bundle.len, &report);
-	if (en->conf == NULL)
+	conf = conf_load(bundle.data, bundle.len, &report);
+	if (conf == NULL)
 		(void)err_set(e, ERR_CONFIG, 0, "%s", buf_str(&report.errors));
 	conf_report_done(&report);
-	return en->conf == NULL ? -1 : 0;
+	return conf;
 }
 
 static int
@@ -119,7 +122,8 @@ sim_start(const char *conf, struct err *e)
 {
 	memset(&sim, 0, sizeof(sim));
 	sim.running = true;
-	if (read_conf(&sim.en, conf, e) == -1) {
+	sim.en.conf = sim_conf(conf, e);
+	if (sim.en.conf == NULL) {
 		sim_stop();
 		return -1;
 	}
