@@ -21,13 +21,19 @@ short_of_time(const struct cert *c, unsigned left)
 	return c->have.version != 0 && left < SHORT_PERMILLE;
 }
 
-static void
-advance(struct cert *c)
+void
+failover_to(struct cert *c, uint32_t at)
 {
-	c->ca_at = (c->ca_at + 1) % c->conf->n_cas;
+	c->ca_at = at;
 	c->ca_failures = 0;
 	c->rehearse = false;
 	c->rehearsed = 0;
+}
+
+static void
+advance(struct cert *c)
+{
+	failover_to(c, (c->ca_at + 1) % c->conf->n_cas);
 }
 
 bool
@@ -75,8 +81,5 @@ failover_blocked(const struct conf *conf, struct cert *c,
 void
 failover_reset(struct cert *c)
 {
-	c->ca_at = 0;
-	c->ca_failures = 0;
-	c->rehearse = false;
-	c->rehearsed = 0;
+	failover_to(c, 0);
 }

@@ -26,4 +26,7 @@ bool failover_after(const struct conf *, struct cert *, struct decision *d,
 bool failover_blocked(const struct conf *, struct cert *,
     const struct breaker *, unsigned left, int64_t now);
 
+/* That one of its list is next. */
+void failover_to(struct cert *, uint32_t at);
+
 void failover_reset(struct cert *); /* issued */

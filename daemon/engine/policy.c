@@ -247,15 +247,21 @@ wait_of(const struct policy_in *in, enum policy_wait kind)
 	return wait;
 }
 
-/* Long enough to look for another CA (protocol N2); what the CA says counts. */
+bool
+policy_is_long(int64_t wait, int64_t not_after, int64_t now)
+{
+	int64_t left = not_after - now;
+
+	return wait > HOUR && (left <= 0 || wait > left / 8);
+}
+
+/* What the CA says counts, not that we wait longer. */
 static bool
 is_long(const struct policy_in *in, int64_t wait)
 {
-	int64_t left = in->not_after - in->now;
+	int64_t said = in->err->retry_after_s;
 
-	if (in->err->retry_after_s >= 0)
-		wait = in->err->retry_after_s;
-	return wait > HOUR && (left <= 0 || wait > left / 8);
+	return policy_is_long(said >= 0 ? said : wait, in->not_after, in->now);
 }
 
 void

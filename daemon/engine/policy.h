@@ -71,6 +71,10 @@ const struct policy_row *policy_find(
     const struct err *, enum policy_where where);
 void policy_decide(const struct policy_in *, struct decision *);
 
+/* Whether so many seconds of waiting for a limit are reason to look for another
+ * CA (protocol N2).  not_after: of what is in service; 0: nothing. */
+bool policy_is_long(int64_t wait, int64_t not_after, int64_t now);
+
 /* For tests and documents: every row; NULL: the end. */
 const struct policy_row *policy_row(size_t i);
 /* The row of that name in the program's own text, for what was on disk. */

@@ -203,12 +203,31 @@ choose_ca(struct engine *en, struct cert *c)
 	    KV("next", en->conf->cas[failover_ca(c)].name));
 }
 
+static bool
+rehearses(const struct engine *en, const struct cert *c)
+{
+	return c->check == 0 && mode_of(en, c) == ISSUE_REHEARSAL;
+}
+
+/* The test CA's own trouble does not hold up what is real. */
+static void
+skip_rehearsal(struct engine *en, struct cert *c)
+{
+	if (!rehearses(en, c) ||
+	    session_blocked(en->cas[renew_ca(en, c)].session, NULL) == 0)
+		return;
+	if (c->order_url != NULL)
+		issue_leave(&en->issue_env, c);
+	c->rehearse = false;
+}
+
 static struct ca_queue *
 make_ready(struct engine *en, struct cert *c)
 {
 	struct ca_queue *q;
 
 	leave(en, c);
+	skip_rehearsal(en, c);
 	choose_ca(en, c);
 	c->queue = renew_ca(en, c);
 	q = &en->cas[c->queue];
@@ -425,8 +444,8 @@ wait_for_names(struct engine *en, struct cert *c, int64_t until)
 }
 
 static void
-wait_for_limit(struct ca_queue *q, struct cert *c, int64_t until,
-    const struct budget_wait *why)
+wait_for_limit(struct ca_queue *q, struct cert *c,
+    const struct budget_wait *why, int64_t until, bool here)
 {
 	struct engine *en = q->engine;
 	char text[BUDGET_KEY_MAX + LIMIT_TEXT];
@@ -436,7 +455,7 @@ wait_for_limit(struct ca_queue *q, struct cert *c, int64_t until,
 		log_info("an order waits for a limit of the CA",
 		    KV("cert", c->conf->name), KV("limit", text));
 	waits_for(c, text);
-	if (why->limit != LIMIT_NEW_ORDERS) {
+	if (why->limit != LIMIT_NEW_ORDERS || !here) {
 		sleep_until(en, c, until);
 		return;
 	}
@@ -446,6 +465,53 @@ wait_for_limit(struct ca_queue *q, struct cert *c, int64_t until,
 	heap_put(&q->limited, &c->ready, urgency(en, c));
 }
 
+/* When that CA can be asked, as far as is known; 0: now. */
+static int64_t
+room_at(const struct engine *en, const struct cert *c, uint32_t ca)
+{
+	const struct session *s = en->cas[ca].session;
+	const struct budget *b = session_budget(s);
+	struct budget_order o = renew_order(en, c, ca);
+	int64_t now = clock_now(), blocked = session_blocked(s, NULL);
+	int64_t failed =
+	    budget_failed_when(b, o.idents, o.n_idents, c->forced, now);
+	int64_t limited = budget_when(b, &o, now, NULL);
+
+	limited = failed > limited ? failed : limited;
+	return blocked > limited ? blocked : limited;
+}
+
+/* Rather than to wait so long: without a rehearsal, or at another CA.  until:
+ * when to look again, if that is sooner. */
+static bool
+elsewhere(struct engine *en, struct cert *c, int64_t *until)
+{
+	int64_t wait = *until - clock_now(), at;
+	const char *was = en->conf->cas[c->queue].name;
+	uint32_t i;
+
+	if (rehearses(en, c)) {
+		c->rehearse = false;
+		return true;
+	}
+	if (c->check != 0 ||
+	    !policy_is_long(wait, c->have.not_after, clock_now()))
+		return false;
+	for (i = 0; i < c->conf->n_cas; i++) {
+		at = room_at(en, c, c->conf->cas[i]);
+		*until = at != 0 && at < *until ? at : *until;
+		if (at != 0)
+			continue;
+		failover_to(c, i);
+		log_info("a limit of the CA would make it wait: another one is "
+			 "asked",
+		    KV("cert", c->conf->name), KV("ca", was),
+		    KV("next", en->conf->cas[failover_ca(c)].name));
+		return true;
+	}
+	return false;
+}
+
 /* False: it has to wait, and does. */
 static bool
 afford(struct ca_queue *q, struct cert *c)
@@ -453,7 +519,7 @@ afford(struct ca_queue *q, struct cert *c)
 	struct engine *en = q->engine;
 	struct budget *b = session_budget(q->session);
 	struct budget_order order = renew_order(en, c, c->queue);
-	int64_t now = clock_now(), until;
+	int64_t now = clock_now(), until, own;
 	struct budget_wait why;
 
 	until =
@@ -464,7 +530,11 @@ afford(struct ca_queue *q, struct cert *c)
 	}
 	until = budget_when(b, &order, now, &why);
 	if (until != 0) {
-		wait_for_limit(q, c, until, &why);
+		own = until;
+		if (elsewhere(en, c, &until))
+			renew_look(en, c);
+		else
+			wait_for_limit(q, c, &why, until, until == own);
 		return false;
 	}
 	c->spent = budget_spend(b, &order, now);
@@ -573,8 +643,8 @@ move_on(struct engine *en, struct ca_queue *q)
 	for (i = 0; i < en->certs.n; i++) {
 		struct cert *c = &en->certs.all[i];
 
-		if (c->ready.pos == 0 || c->queue != ca || c->conf->n_cas < 2 ||
-		    c->issue != NULL)
+		if (c->ready.pos == 0 || c->queue != ca || c->issue != NULL ||
+		    (c->conf->n_cas < 2 && !rehearses(en, c)))
 			continue;
 		renew_look(en, c);
 	}

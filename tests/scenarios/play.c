@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "daemon/engine/issue_int.h"
 #include "daemon/engine/plan.h"
 #include "daemon/engine/session_int.h"
 #include "lib/acme/problem.h"
@@ -627,17 +628,39 @@ add_header(const char *l, struct http_call *c, bool *nonce, bool *type)
 	sim_header(c, name, buf_str(&value));
 }
 
+/* The certificate that the last ">" downloads, or the one of the last CSR. */
+static const struct conf_cert *
+downloaded_cert(unsigned *key)
+{
+	const struct engine *en = sim_engine();
+	uint32_t i;
+
+	*key = (unsigned)sim_keeper.last_csr;
+	for (i = 0; i < en->certs.n; i++) {
+		const struct cert *c = &en->certs.all[i];
+		const char *url =
+		    c->issue == NULL ? NULL : c->issue->order.certificate;
+
+		if (url == NULL || c->order_key == NULL ||
+		    strcmp(url, play.call->url) != 0)
+			continue;
+		*key = sim_key_number(c->order_key);
+		return c->conf;
+	}
+	return &en->conf->certs[sim_keeper.last_cert];
+}
+
 /* "@chain [names=a,b] [key=N] [from=-1h] [life=90d] [issuer=CN] [leaf-only]
  * [forged]": of the last CSR where not said otherwise. */
 static int
 put_chain(char *args, struct buf *out)
 {
-	const struct engine *en = sim_engine();
-	const struct conf_cert *cc = &en->conf->certs[sim_keeper.last_cert];
+	unsigned key;
+	const struct conf_cert *cc = downloaded_cert(&key);
 	const char *names[NAMES_MAX];
-	struct mint m = { .names = cc->idents,
-		.n_names = cc->n_idents,
-		.key = (unsigned)sim_keeper.last_csr };
+	struct mint m = {
+		.names = cc->idents, .n_names = cc->n_idents, .key = key
+	};
 	int64_t from = -3600000, life = 90 * DAY_S * 1000;
 	char *w, *list;
 
