@@ -10,6 +10,7 @@
 #include "lib/acme/problem.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/rnd.h"
 
 #define DAY           (24 * INT64_C(3600))
 #define FAILING_MAX   1000000
@@ -81,9 +82,13 @@ decide(const struct engine *en, const struct cert *c, const struct outcome *o,
 		.now = clock_now() };
 
 	policy_decide(&in, d);
-	/* It is the session that waits for a person, and we for it. */
-	if (d->until == INT64_MAX)
-		d->until = in.now;
+	if (d->until != INT64_MAX)
+		return;
+	/* It is the session that waits for a person, and we for it; but when
+	 * no reply said so, but an order, the session knows nothing of it. */
+	d->until = session_blocked(en->cas[c->queue].session, NULL) == INT64_MAX
+		       ? in.now
+		       : in.now + rnd_jitter(DAY, 5);
 }
 
 static void

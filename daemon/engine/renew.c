@@ -495,7 +495,7 @@ elsewhere(struct engine *en, struct cert *c, int64_t *until)
 		return true;
 	}
 	if (c->check != 0 ||
-	    !policy_is_long(wait, c->have.not_after, clock_now()))
+	    !policy_is_long(wait, c->have.not_after - en->ahead_s, clock_now()))
 		return false;
 	for (i = 0; i < c->conf->n_cas; i++) {
 		at = room_at(en, c, c->conf->cas[i]);
