@@ -198,7 +198,8 @@ remember(struct issue *is, uint32_t version, struct err *e)
 	/* as the certificate's own instants are */
 	(void)session_clock(is->session, &ahead);
 	h->installed_at = clock_now() + ahead;
-	h->by_fraction = schedule_pick(info.not_before, info.not_after);
+	h->by_fraction =
+	    schedule_pick(info.not_before, info.not_after, h->installed_at);
 	h->made_for = c->wants;
 	h->version = version;
 	h->replaced = false;

@@ -32,11 +32,15 @@ schedule_due(int64_t not_before, int64_t not_after)
 }
 
 int64_t
-schedule_pick(int64_t not_before, int64_t not_after)
+schedule_pick(int64_t not_before, int64_t not_after, int64_t now)
 {
 	int64_t spread = (not_after - not_before) / 100;
 	int64_t due = schedule_due(not_before, not_after);
 
+	if (due - spread <= now && now < not_after && not_before < now) {
+		due = schedule_due(now, not_after);
+		spread = (not_after - now) / 100;
+	}
 	if (spread <= 0)
 		return due;
 	return due - spread + (int64_t)rnd_below(2 * (uint64_t)spread + 1);
@@ -56,6 +60,7 @@ schedule_renew_at(
 
 	if (picked == 0)
 		return by_fraction;
+	latest = latest > by_fraction ? latest : by_fraction;
 	return picked < latest ? picked : latest;
 }
 

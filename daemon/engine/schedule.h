@@ -15,15 +15,17 @@
 int64_t schedule_due(int64_t not_before, int64_t not_after);
 
 /* The same with a spread of 1 % of the lifetime to either side, by chance:
- * picked once a certificate, then kept. */
-int64_t schedule_pick(int64_t not_before, int64_t not_after);
+ * picked once a certificate, then kept.  What is due when it is issued, as a
+ * CA's of before, counts from now: else it was renewed without end. */
+int64_t schedule_pick(int64_t not_before, int64_t not_after, int64_t now);
 
 /* An instant of the CA's renewal window, by chance (RFC 9773 4.2). */
 int64_t schedule_in_window(int64_t start, int64_t end);
 
 /*
  * When both are known: as the CA says, but never later than when a quarter of
- * the lifetime is left, whatever its window says.  picked 0: it says nothing.
+ * the lifetime is left, or by_fraction, whatever its window says.  picked 0: it
+ * says nothing.
  */
 int64_t schedule_renew_at(
     int64_t not_before, int64_t not_after, int64_t by_fraction, int64_t picked);

@@ -40,15 +40,42 @@ pick_spreads(void **state)
 	(void)state;
 	rnd_seed(1);
 	for (i = 0; i < 2000; i++) {
-		at = schedule_pick(T0, T0 + 90 * DAY);
+		at = schedule_pick(T0, T0 + 90 * DAY, T0 + 5);
 		least = at < least ? at : least;
 		most = at > most ? at : most;
 	}
 	assert_in_range(least, due - 90 * DAY / 100, due - 85 * DAY / 100);
 	assert_in_range(most, due + 85 * DAY / 100, due + 90 * DAY / 100);
 	/* lives too short for a spread */
-	assert_int_equal(schedule_pick(T0, T0 + 50), T0 + 25);
-	assert_int_equal(schedule_pick(T0, T0), T0);
+	assert_int_equal(schedule_pick(T0, T0 + 50, T0), T0 + 25);
+	assert_int_equal(schedule_pick(T0, T0, T0), T0);
+}
+
+/* A CA's certificate of before, or dated back: what is left is its lifetime. */
+static void
+due_when_issued(void **state)
+{
+	int64_t at;
+	unsigned i;
+
+	(void)state;
+	rnd_seed(1);
+	for (i = 0; i < 500; i++) {
+		at = schedule_pick(T0 - 70 * DAY, T0 + 20 * DAY, T0);
+		assert_in_range(at, T0 + 13 * DAY, T0 + 14 * DAY);
+		/* due in a moment is due */
+		at = schedule_pick(T0 - 60 * DAY - 5, T0 + 30 * DAY, T0);
+		assert_in_range(at, T0 + 19 * DAY, T0 + 21 * DAY);
+		at = schedule_pick(T0 - 89 * DAY, T0 + 40, T0);
+		assert_int_equal(at, T0 + 20);
+	}
+	/* what is over, and what is still to come */
+	assert_true(schedule_pick(T0 - 90 * DAY, T0 - DAY, T0) < T0);
+	assert_true(schedule_pick(T0 + DAY, T0 + 91 * DAY, T0) > T0 + 60 * DAY);
+	/* and no window makes that earlier */
+	assert_int_equal(schedule_renew_at(T0 - 70 * DAY, T0 + 20 * DAY,
+			     T0 + 13 * DAY, T0 + 19 * DAY),
+	    T0 + 13 * DAY);
 }
 
 /* J3: uniform in the window, both ends included. */
@@ -222,6 +249,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(due_is_a_fraction),
 		cmocka_unit_test(pick_spreads),
+		cmocka_unit_test(due_when_issued),
 		cmocka_unit_test(in_the_window),
 		cmocka_unit_test(the_ca_says),
 		cmocka_unit_test(ladder),
