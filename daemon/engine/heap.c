@@ -1,64 +1,80 @@
 /* SPDX-License-Identifier: ISC */
-/* A binary heap of pointers. */
+/* A heap in which every element has four children. */
 
 #include "daemon/engine/heap.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
+#define CHILDREN 4
+
 int
 heap_init(struct heap *h, size_t n, struct err *e)
 {
 	h->n = 0;
 	h->cap = n;
-	h->items = calloc(n + 1, sizeof(*h->items));
-	return h->items == NULL ? err_nomem(e, "schedule") : 0;
+	h->slots = calloc(n + 1, sizeof(*h->slots));
+	return h->slots == NULL ? err_nomem(e, "schedule") : 0;
 }
 
 void
 heap_done(struct heap *h)
 {
-	free(h->items);
-	h->items = NULL;
+	free(h->slots);
+	h->slots = NULL;
+}
+
+static size_t
+parent(size_t pos)
+{
+	return (pos + CHILDREN - 2) / CHILDREN;
+}
+
+static size_t
+first_child(size_t pos)
+{
+	return CHILDREN * (pos - 1) + 2;
 }
 
 static void
-place(struct heap *h, size_t pos, struct heap_item *it)
+place(struct heap *h, size_t pos, struct heap_slot s)
 {
-	h->items[pos] = it;
-	it->pos = pos;
+	h->slots[pos] = s;
+	s.item->pos = pos;
 }
 
 static void
-rise(struct heap *h, struct heap_item *it)
+rise(struct heap *h, size_t pos)
 {
-	size_t pos = it->pos;
+	struct heap_slot s = h->slots[pos];
 
-	while (pos > 1 && h->items[pos / 2]->key > it->key) {
-		place(h, pos, h->items[pos / 2]);
-		pos /= 2;
+	while (pos > 1 && h->slots[parent(pos)].key > s.key) {
+		place(h, pos, h->slots[parent(pos)]);
+		pos = parent(pos);
 	}
-	place(h, pos, it);
+	place(h, pos, s);
 }
 
 static void
-sink(struct heap *h, struct heap_item *it)
+sink(struct heap *h, size_t pos)
 {
-	size_t pos = it->pos, child;
+	struct heap_slot s = h->slots[pos];
+	size_t child, i, end;
 
 	for (;;) {
-		child = 2 * pos;
+		child = first_child(pos);
 		if (child > h->n)
 			break;
-		if (child < h->n &&
-		    h->items[child + 1]->key < h->items[child]->key)
-			child++;
-		if (h->items[child]->key >= it->key)
+		end = child + CHILDREN - 1 < h->n ? child + CHILDREN - 1 : h->n;
+		for (i = child + 1; i <= end; i++)
+			if (h->slots[i].key < h->slots[child].key)
+				child = i;
+		if (h->slots[child].key >= s.key)
 			break;
-		place(h, pos, h->items[child]);
+		place(h, pos, h->slots[child]);
 		pos = child;
 	}
-	place(h, pos, it);
+	place(h, pos, s);
 }
 
 void
@@ -67,31 +83,32 @@ heap_put(struct heap *h, struct heap_item *it, int64_t key)
 	if (it->pos == 0) {
 		assert(h->n < h->cap);
 		it->pos = ++h->n;
-		h->items[it->pos] = it;
 	}
 	it->key = key;
-	rise(h, it);
-	sink(h, it);
+	h->slots[it->pos] = (struct heap_slot){ key, it };
+	rise(h, it->pos);
+	sink(h, it->pos);
 }
 
 void
 heap_remove(struct heap *h, struct heap_item *it)
 {
-	struct heap_item *last;
+	struct heap_slot last;
+	size_t pos = it->pos;
 
-	if (it->pos == 0)
+	if (pos == 0)
 		return;
-	last = h->items[h->n--];
-	if (last != it) {
-		place(h, it->pos, last);
-		rise(h, last);
-		sink(h, last);
-	}
 	it->pos = 0;
+	last = h->slots[h->n--];
+	if (last.item == it)
+		return;
+	place(h, pos, last);
+	rise(h, pos);
+	sink(h, last.item->pos);
 }
 
 struct heap_item *
 heap_first(const struct heap *h)
 {
-	return h->n == 0 ? NULL : h->items[1];
+	return h->n == 0 ? NULL : h->slots[1].item;
 }

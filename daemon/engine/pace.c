@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "daemon/engine/engine.h"
+#include "daemon/engine/failover.h"
 #include "daemon/engine/schedule.h"
 #include "lib/base/clock.h"
 
@@ -30,7 +31,7 @@ pace_learn(struct engine *en)
 	for (i = 0; steady != NULL && n != NULL && i < en->certs.n; i++) {
 		const struct cert *c = &en->certs.all[i];
 		const struct issued *h = &c->have;
-		uint32_t ca = renew_ca(en, c);
+		uint32_t ca = failover_ca(c);
 
 		n[ca]++;
 		if (h->version != 0)

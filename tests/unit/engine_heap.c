@@ -36,9 +36,11 @@ check(const struct heap *h, size_t n)
 
 	assert_int_equal(h->n, n);
 	for (i = 1; i <= h->n; i++) {
-		assert_int_equal(h->items[i]->pos, i);
+		assert_int_equal(h->slots[i].item->pos, i);
+		assert_int_equal(h->slots[i].item->key, h->slots[i].key);
 		if (i > 1)
-			assert_true(h->items[i / 2]->key <= h->items[i]->key);
+			assert_true(
+			    h->slots[(i + 2) / 4].key <= h->slots[i].key);
 	}
 	if (best == NULL)
 		assert_null(heap_first(h));
