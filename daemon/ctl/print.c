@@ -433,6 +433,7 @@ print_cert(const struct ctl *ctl, const struct json *c)
 	AUTO(free) char *name = out_text(c, "name");
 	AUTO(free) char *next = out_text(c, "next");
 	AUTO(free) char *waits = out_text(c, "waiting_for");
+	const struct json *window = json_get_object(c, "window");
 
 	out_title(ctl, out_or_empty(name));
 	out_words(c, "names:", "names");
@@ -446,6 +447,8 @@ print_cert(const struct ctl *ctl, const struct json *c)
 	out_instant(c, "issued:", "not_before");
 	out_instant(c, "installed:", "installed_at");
 	out_instant(c, "expires:", "not_after");
+	out_instant(window, "CA's window:", "start");
+	out_instant(window, "until:", "end");
 	alarm_line(c);
 	out_line("waiting for:", waits);
 	out_line("next:", next);

@@ -61,6 +61,8 @@ def test_window(px, acmed):
     w = c["window"]
     assert w["start"] <= w["picked"] <= w["end"]
     assert c["renew_at"] == w["picked"]
+    shown = d.ctl("show", "a.example.org").stdout
+    assert f"CA's window: {w['start']}" in shown and w["end"] in shown
     assert "replace" not in c
     asked, = px.requests("GET", INFO)
     assert asked.path.rsplit("/", 1)[1] == c["ari_id"] == ari_id(
@@ -100,9 +102,9 @@ def test_recalled(px, acmed):
         None, old, None]
     assert not d.find("certificate not issued")
     # The new one has a window of its own.
-    d.wait("renewal window", cert="a.example.org")
-    assert px.requests("GET", INFO)[-1].path.endswith(
-        ari_id(d, "a.example.org"))
+    new = ari_id(d, "a.example.org")
+    assert new != old
+    until(lambda: px.requests("GET", INFO)[-1].path.endswith(new), 20)
     assert "replace" not in d.cert("a.example.org")
 
 
