@@ -177,7 +177,7 @@ def test_most_urgent_first(fast, acmed):
     """Q7: after a long downtime, what has expired or ends soonest."""
     shares = {"fresh": 90, "due": 30, "soon": 10, "last": 2, "over": -5}
     names = {f"{k}.example.org": v for k, v in shares.items()}
-    d = acmed(fast, list(names), at_ca={"max-orders": 1}).start()
+    d = acmed(fast, list(names)).start()
     d.installed(*names)
     d.stop()
 
@@ -194,7 +194,8 @@ def test_most_urgent_first(fast, acmed):
     for n, left in names.items():
         d.remembered(n, aged(left))
     before = len(ordered(fast))
-    d.set(domains=[*names, "new.example.org"]).write()
+    d.set(domains=[*names, "new.example.org"],
+          ca={"test": {"max-orders": 1}}).write()
     d.start()
     until(lambda: len(ordered(fast)) == before + 5, 30)
     d.installed("due.example.org", version=2)
