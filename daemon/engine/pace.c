@@ -3,7 +3,8 @@
  * Renewals that have time are spread, so that what a long downtime or one
  * evening's first start has put together does not come back together for ever,
  * nor all at once to a CA (protocol M6, Q7).  What has no certificate, has been
- * changed, or has less than a quarter of its lifetime left does not wait.
+ * changed, or has less than a quarter of its lifetime left does not wait; nor
+ * does what lives so shortly that a quarter would be over meanwhile.
  */
 
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #define ROOM           3   /* times what even renewals would take */
 #define BURST          20  /* of an hour's share: 1 in so many, at once */
 #define SHORT_PERMILLE 250
+#define SHORT_LIFE     (4 * WHOLE_H * HOUR)
 
 void
 pace_learn(struct engine *en)
@@ -57,6 +59,7 @@ pace_applies(const struct engine *en, const struct cert *c)
 	const struct issued *h = &c->have;
 
 	return h->version != 0 && !c->forced && c->check == 0 &&
+	       h->not_after - h->not_before > SHORT_LIFE &&
 	       c->order_url == NULL && c->issue_trouble.failures == 0 &&
 	       schedule_left(h->not_before, h->not_after, engine_now(en)) >=
 		   SHORT_PERMILLE &&

@@ -20,6 +20,7 @@
 #define STATUS_MS  200
 #define STOP_MS    3000
 #define LATE       125000 /* of the lifetime left, in 1/1000000 */
+#define SPREAD     250000 /* more of it: it may wait for its turn (pace.c) */
 
 #define OF(ptr, member) \
 	((struct cert *)(void *)((char *)(ptr)-offsetof(struct cert, member)))
@@ -171,7 +172,10 @@ urgency(const struct engine *en, const struct cert *c)
 	if (h->version == 0 || h->not_after <= now)
 		return 0;
 	left = (h->not_after - now) * 1000000 / (h->not_after - h->not_before);
-	return left > LATE && is_wanted_now(en, c) ? LATE : left;
+	if (is_wanted_now(en, c))
+		return left > LATE ? LATE : left;
+	/* never behind one that is to be spread (pace.c) */
+	return pace_applies(en, c) || left < SPREAD ? left : SPREAD - 1;
 }
 
 unsigned
