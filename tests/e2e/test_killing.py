@@ -195,7 +195,9 @@ class Target:
             msg, cert = line["msg"], line.get("cert")
             if msg == "order made":
                 # Its order before this one must have come to an end.
-                n["forgotten"] += last.pop(cert, None) is not None
+                if cert in last:
+                    n["forgotten"] += 1
+                    print("forgotten:", self.d.where, last[cert])
                 last[cert] = line["order"]
                 made.add(cert)
                 n["made"] += 1
@@ -212,11 +214,12 @@ class Target:
                     last.pop(c)
                 ordering.clear()
                 made.clear()
-            if cert and msg != "order made":
-                made.discard(cert)
+            if msg in ("order made", "step", "certificate not issued"):
                 ordering.discard(cert)
-            if msg == "step" and line["step"] == "newOrder":
-                ordering.add(cert)
+            if msg == "step":  # what was learned before is saved
+                made.discard(cert)
+                if line["step"] == "newOrder":
+                    ordering.add(cert)
         return n
 
     def check_tokens(self):
