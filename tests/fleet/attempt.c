@@ -258,7 +258,7 @@ remember(struct issue *is)
 	h->not_after = r->to;
 	(void)session_clock(is->session, &ahead);
 	h->installed_at = clock_now() + ahead;
-	h->by_fraction = schedule_pick(r->from, r->to);
+	h->by_fraction = schedule_pick(r->from, r->to, h->installed_at);
 	h->made_for = c->wants;
 	h->version++;
 	h->replaced = false;
