@@ -291,6 +291,8 @@ reloaded(void *arg, bool ok, const char *text)
 	struct json *root = json_object();
 
 	uhttp_on_gone(r->req, NULL, NULL);
+	if (ok) /* we are about to be replaced */
+		control_rest(r->engine->control);
 	json_set_bool(root, "ok", ok);
 	json_set_str(root, ok ? "warnings" : "error", text);
 	answer(r->req, ok ? 200 : 422, root);
@@ -434,6 +436,13 @@ control_new(struct engine *en, int fd, struct err *e)
 	}
 	uhttp_allow_large(k->server, may_send);
 	return k;
+}
+
+void
+control_rest(struct control *k)
+{
+	if (k != NULL)
+		uhttp_rest(k->server);
 }
 
 void

@@ -16,4 +16,6 @@
 #include "daemon/engine/engine.h"
 
 struct control *control_new(struct engine *, int fd, struct err *);
+/* The end is near: who comes now is the next engine's. */
+void control_rest(struct control *);
 void control_free(struct control *);

@@ -83,6 +83,7 @@ on_term(void *arg, int signo)
 	struct engine *en = arg;
 
 	(void)signo;
+	control_rest(en->control);
 	if (!en->stopping && en->started)
 		renew_stop(en, on_stopped);
 	else
@@ -112,6 +113,12 @@ ready(struct engine *en)
 	uint32_t i;
 
 	engine_republish(en);
+	/* who asked earlier would have heard that there is nothing */
+	en->control = control_new(en, IPC_FD_FIRST, &e);
+	if (en->control == NULL) {
+		stop(en, "cannot serve the control socket", &e);
+		return;
+	}
 	for (i = 0; i < en->start.n_listen && i < LISTEN_MAX; i++)
 		fds[i] = IPC_FD_FIRST + 1 + (int)i;
 	en->responder = responder_new(en->loop, fds, i, &rc, en->tokens, &e);
@@ -148,9 +155,6 @@ setup(struct engine *en, struct err *e)
 	(void)http_agent(ACMED_VERSION, NULL, agent, sizeof(agent));
 	en->http = http_new(en->loop, agent, e);
 	if (en->http == NULL || engine_setup(en, e) == -1)
-		return -1;
-	en->control = control_new(en, IPC_FD_FIRST, e);
-	if (en->control == NULL)
 		return -1;
 	en->alive = loop_timer_new(en->loop, on_alive, en, e);
 	return en->alive == NULL ? -1 : engine_load(en, on_loaded, e);

@@ -70,6 +70,7 @@ struct uhttp {
 	uhttp_fn *fn;
 	uhttp_may *may_large;
 	void *arg;
+	bool resting;
 	struct place places[CONNS_MAX];
 };
 
@@ -119,6 +120,8 @@ accept_if_room(void *arg)
 {
 	struct uhttp *u = arg;
 
+	if (u->resting)
+		return;
 	if (find_free(u))
 		(void)evconnlistener_enable(u->listener);
 	else
@@ -430,6 +433,13 @@ void
 uhttp_allow_large(struct uhttp *u, uhttp_may *may)
 {
 	u->may_large = may;
+}
+
+void
+uhttp_rest(struct uhttp *u)
+{
+	u->resting = true;
+	(void)evconnlistener_disable(u->listener);
 }
 
 const char *

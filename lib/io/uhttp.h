@@ -35,6 +35,8 @@ struct uhttp *uhttp_new(
  */
 typedef bool uhttp_may(void *arg, int fd);
 void uhttp_allow_large(struct uhttp *, uhttp_may *);
+/* Takes no more connections: they wait for whoever has the socket next. */
+void uhttp_rest(struct uhttp *);
 void uhttp_free(struct uhttp *); /* drops every connection */
 
 const char *uhttp_method(const struct uhttp_req *); /* "GET", "POST", "" */

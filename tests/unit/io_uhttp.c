@@ -968,6 +968,27 @@ test_many(void **state)
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
+/* Whoever connects then is served by the next one at the same socket. */
+static void
+test_rest(void **state)
+{
+	struct fixture *f = *state, next = { .loop = f->loop };
+	struct client c;
+
+	uhttp_rest(f->u);
+	client_start(&c, f,
+	    "GET /x HTTP/1.1\r\nHost: a\r\n"
+	    "Connection: close\r\n\r\n");
+	next.u = uhttp_new(f->loop, f->listener, on_request, &next, NULL);
+	assert_non_null(next.u);
+	run(f);
+	assert_true(c.ended);
+	assert_int_equal(f->n_reqs, 0);
+	assert_int_equal(next.n_reqs, 1);
+	uhttp_free(next.u);
+	client_end(&c);
+}
+
 int
 main(void)
 {
@@ -990,6 +1011,7 @@ main(void)
 		TEST(test_stream_gone),
 		TEST(test_stream_slow),
 		TEST(test_free_with_clients),
+		TEST(test_rest),
 		TEST(test_named_client),
 		TEST(test_many),
 		TEST(test_too_many),
