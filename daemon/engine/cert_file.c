@@ -469,3 +469,18 @@ orphan_decode(struct orphan * or, const char *text, size_t len)
 	    asprintf(& or->keys, "%s %s", key, old == NULL ? "" : old) == -1)
 		or->keys = NULL;
 }
+
+/* Of an order that was under way only the key counts. */
+void
+orphan_decode_order(struct orphan * or, const char *text, size_t len)
+{
+	AUTO(json_free) struct json *root = json_parse(text, len, NULL);
+	AUTO(free) char *keys = NULL;
+	const char *key = json_get_text(root, "key");
+
+	if (key == NULL || !str_is_hex(key, KEY_ID_LEN))
+		return;
+	keys = or->keys;
+	if (asprintf(& or->keys, "%s %s", key, keys == NULL ? "" : keys) == -1)
+		or->keys = take_ptr(keys);
+}

@@ -349,10 +349,15 @@ load_order(void *arg, const char *key, const struct store_value *v)
 {
 	struct load *l = arg;
 	struct cert *c = of_key(l->certs, key);
+	struct orphan *o;
 	struct err e;
 
-	if (c == NULL)
+	if (c == NULL) {
+		o = certs_orphan(l->certs, strchr(key, '/') + 1);
+		if (o != NULL)
+			orphan_decode_order(o, v->data, v->len);
 		return;
+	}
 	if (cert_decode_order(l->certs->conf, c, v->data, v->len, &e) == -1) {
 		cert_forget_order(c);
 		damaged(l, key, &e);

@@ -204,6 +204,7 @@ int cert_decode_order(
     const struct conf *, struct cert *, const char *, size_t, struct err *);
 /* As far as it can be understood. */
 void orphan_decode(struct orphan *, const char *, size_t);
+void orphan_decode_order(struct orphan *, const char *, size_t);
 
 /* The order is over, one way or another.  Withdraw its tokens first. */
 void cert_forget_order(struct cert *);

@@ -634,6 +634,13 @@ orphans(void **state)
 	assert_int_equal(o.have.by_fraction, T0 + 60 * 86400);
 	assert_true(o.have.made_for.names == c->wants.names);
 	assert_string_equal(o.keys, KEY1 " " KEY2 " " KEY1);
+	orphan_decode_order(&o, "{\"name\": \"x\", \"key\": \"z\"}", 25);
+	assert_string_equal(o.keys, KEY1 " " KEY2 " " KEY1);
+	c->order_key = strdup(KEY2);
+	buf_reset(&text);
+	assert_int_equal(cert_encode_order(&conf, c, &text, &e), 0);
+	orphan_decode_order(&o, text.data, text.len);
+	assert_string_equal(o.keys, KEY2 " " KEY1 " " KEY2 " " KEY1);
 	free(o.keys);
 	o = (struct orphan){ .keys = NULL };
 	orphan_decode(&o, "{\"name\": \"x\"", 12);
