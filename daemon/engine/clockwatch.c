@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#include <stdlib.h>
+
 #include "daemon/engine/engine.h"
 #include "daemon/engine/schedule.h"
 #include "lib/base/clock.h"
@@ -64,7 +66,8 @@ clock_mend(struct engine *en)
 	return n;
 }
 
-/* What the CAs say: the first that disagrees with us, else that one agrees. */
+/* What the CAs say: that we are right, when one of them does; else what the one
+ * that differs least has. */
 static bool
 ask_cas(struct engine *en)
 {
@@ -77,11 +80,9 @@ ask_cas(struct engine *en)
 		if (en->cas[i].session == NULL ||
 		    !session_clock(en->cas[i].session, &ahead))
 			continue;
-		known = true;
-		if (ahead != 0) {
+		if (!known || llabs(ahead) < llabs(en->ahead_s))
 			en->ahead_s = ahead;
-			break;
-		}
+		known = true;
 	}
 	return known;
 }

@@ -15,6 +15,9 @@
 #define PACE_MIN_MS 10
 #define PACE_MAX_MS 2000
 #define DAY_MS      (24 * 3600 * INT64_C(1000))
+/* By a clock that is off by more than this no TLS can be had, for the server's
+ * certificate is short: then it is the CA's that is wrong. */
+#define CLOCK_ODD_S (100 * INT64_C(86400))
 #define CLOCK_OFF_S 300 /* protocol J16 */
 
 /* The budget: in the store's "budgets/<ca>", soft: a power cut may cost the
@@ -167,6 +170,15 @@ clock_learn(struct session *s, const struct http_reply *h)
 	if (date == NULL || clock_parse_http(date, &t) == -1)
 		return;
 	ahead = t - clock_now();
+	if (llabs(ahead) > CLOCK_ODD_S) {
+		if (!s->clock_odd)
+			log_warn("the CA's clock is not believed",
+			    KV("ca", s->ca->name), KV("ca_says", date),
+			    KN("ahead_s", ahead));
+		s->clock_odd = true;
+		return;
+	}
+	s->clock_odd = false;
 	if (llabs(ahead) > CLOCK_OFF_S && !was_off)
 		log_warn("the clock of this host differs from the CA's: what "
 			 "acmed does it does by the CA's; look after the clock",

@@ -86,7 +86,8 @@ struct session {
 	bool budget_changed;
 	int64_t requests_full_ms; /* of the cap on requests (protocol Q6) */
 
-	int64_t clock_said_s;  /* the CA's, by its Date */
+	bool clock_odd;        /* the CA's, by its Date: not believed */
+	int64_t clock_said_s;  /* the same, believed */
 	int64_t clock_seen_ms; /* monotonic; 0: never */
 
 	int64_t pace_ms[PACE__COUNT];
