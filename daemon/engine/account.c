@@ -123,7 +123,7 @@ on_saved(void *arg, const struct store_value *v, const struct err *e)
 		p->done(p->arg, v, e);
 	else if (e != NULL)
 		log_error("account state not saved", KV("ca", p->s->ca->name),
-		    KV("error", e->what));
+		    KV("error", e->what), KV("hint", err_hint(e)));
 }
 
 int

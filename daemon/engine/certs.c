@@ -341,7 +341,7 @@ interrupted(struct certs *cs, struct cert *c)
 	c->begun = 0;
 	if (cert_save(cs, c, SAVE_CERT, NULL, NULL, &e) == NULL)
 		log_error("state not saved", KV("cert", c->conf->name),
-		    KV("error", e.what));
+		    KV("error", e.what), KV("hint", err_hint(&e)));
 }
 
 static void
@@ -459,7 +459,8 @@ wanted(const struct cert *c)
 		if (s->what > order && s->what != SAVE_CERT)
 			order = s->what;
 	}
-	return order == SAVE_NOTHING || (order != most && c->order_url == NULL)
+	return order == SAVE_NOTHING ||
+		       (order != most && c->order_url == NULL && c->begun == 0)
 		   ? most
 		   : order;
 }

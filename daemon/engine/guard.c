@@ -18,7 +18,8 @@
 /* By a clock that is off by more than this no TLS can be had, for the server's
  * certificate is short: then it is the CA's that is wrong. */
 #define CLOCK_ODD_S (100 * INT64_C(86400))
-#define CLOCK_OFF_S 300 /* protocol J16 */
+#define AGAIN_MS    60000 /* when the budget could not be saved */
+#define CLOCK_OFF_S 300   /* protocol J16 */
 
 /* The budget: in the store's "budgets/<ca>", soft: a power cut may cost the
  * last few, which the CA then counts for us. */
@@ -32,11 +33,13 @@ budget_saved(void *arg, const struct store_value *v, const struct err *e)
 
 	(void)v;
 	s->budget_op = NULL;
-	if (e != NULL)
+	if (e != NULL) {
 		log_error("budget not saved", KV("ca", s->ca->name),
-		    KV("error", e->what));
+		    KV("error", e->what), KV("hint", err_hint(e)));
+		s->budget_changed = true;
+	}
 	if (s->budget_changed)
-		loop_timer_set(s->budget_timer, 0);
+		loop_timer_set(s->budget_timer, e == NULL ? 0 : AGAIN_MS);
 }
 
 static void

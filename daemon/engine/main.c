@@ -285,7 +285,8 @@ main(void)
 	if (intr != NULL)
 		r = loop_run(en.loop, &e);
 	if (intr == NULL || r == -1) {
-		log_error("engine cannot run", KV("error", e.what));
+		log_error("engine cannot run", KV("error", e.what),
+		    KV("hint", err_hint(&e)));
 		en.failed = true;
 	}
 	end(&en);

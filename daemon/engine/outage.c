@@ -59,7 +59,7 @@ session_trip(struct session *s, const struct err *e)
 	s->not_before = s->breaker.until;
 	if (account_save(s, NULL, NULL, &why) == -1)
 		log_error("account state not saved", KV("ca", s->ca->name),
-		    KV("error", why.what));
+		    KV("error", why.what), KV("hint", err_hint(&why)));
 }
 
 /* A failure that is the CA's or the network's as a whole, not of one request:

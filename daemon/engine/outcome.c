@@ -25,7 +25,7 @@ state_saved(void *arg, const struct err *e)
 
 	if (e != NULL)
 		log_error("state not saved", KV("cert", c->conf->name),
-		    KV("error", e->what));
+		    KV("error", e->what), KV("hint", err_hint(e)));
 }
 
 static void

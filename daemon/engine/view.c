@@ -51,6 +51,11 @@ hint_of(const struct trouble *t)
 	struct err e;
 	char urn[URN_MAX];
 
+	if (t->type != NULL && strcmp(t->type, err_kind_name(ERR_SYS)) == 0) {
+		(void)err_set(&e, ERR_PROTO, 0, "%s", t->text);
+		e.kind = ERR_SYS; /* the text is complete */
+		return problem_hint_for(&e);
+	}
 	(void)err_set(&e, ERR_PROBLEM, 0, "%s", t->text);
 	(void)snprintf(urn, sizeof(urn), "urn:ietf:params:acme:error:%s",
 	    t->type == NULL ? "" : t->type);
