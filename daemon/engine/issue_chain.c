@@ -171,7 +171,6 @@ remember(struct issue *is, uint32_t version, struct err *e)
 	struct cert *c = is->cert;
 	struct issued *h = &c->have;
 	struct x509_info info;
-	int64_t ahead = 0;
 
 	if (pool == NULL)
 		return err_nomem(e, "certificate");
@@ -196,8 +195,7 @@ remember(struct issue *is, uint32_t version, struct err *e)
 	h->not_before = info.not_before;
 	h->not_after = info.not_after;
 	/* as the certificate's own instants are */
-	(void)session_clock(is->session, &ahead);
-	h->installed_at = clock_now() + ahead;
+	h->installed_at = session_now(is->session);
 	h->by_fraction =
 	    schedule_pick(info.not_before, info.not_after, h->installed_at);
 	h->made_for = c->wants;

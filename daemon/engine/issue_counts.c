@@ -65,7 +65,7 @@ issue_spend_again(struct cert *c, struct session *s, struct err *e)
 {
 	struct budget *b = session_budget(s);
 	int64_t now = clock_now();
-	struct budget_order o = issue_counts(c, s, now);
+	struct budget_order o = issue_counts(c, s, session_now(s));
 
 	budget_refund(b, &o, c->spent & ~BUDGET_SPENT_ORDER, now);
 	c->spent = 0;

@@ -240,7 +240,6 @@ remember(struct issue *is)
 	struct cert *c = is->cert;
 	const struct record *r = &records[c->index];
 	struct issued *h = &c->have;
-	int64_t ahead = 0;
 	char id[32];
 
 	(void)snprintf(id, sizeof(id), "A%u.%u", c->index, r->serial);
@@ -256,9 +255,8 @@ remember(struct issue *is)
 	h->account = certs_intern(session_account_url(is->session));
 	h->not_before = r->from;
 	h->not_after = r->to;
-	(void)session_clock(is->session, &ahead);
-	h->installed_at = clock_now() + ahead;
-	h->by_fraction = schedule_pick(r->from, r->to, h->installed_at);
+	h->installed_at = session_now(is->session);
+	h->by_fraction = schedule_pick(r->from, r->to);
 	h->made_for = c->wants;
 	h->version++;
 	h->replaced = false;

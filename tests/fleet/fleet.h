@@ -136,7 +136,7 @@ struct totals {
 	uint64_t expired_name, expired_off; /* the latter: this host was */
 	double ideal; /* renewals, had each been on time */
 	int64_t last_first, ideal_first, recall_at, slowest_recall;
-	uint64_t restarts, jumps, daily_alarms[4];
+	uint64_t restarts, jumps, daily_alarms[4], daily_waits;
 	unsigned violations;
 	bool ended;
 };

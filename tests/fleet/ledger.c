@@ -223,9 +223,12 @@ ledger_daily(void)
 {
 	uint32_t i;
 
-	for (i = 0; the_engine->started && i < opts.certs; i++)
-		totals.daily_alarms[cert_alarm(
-		    the_engine, &the_engine->certs.all[i])]++;
+	for (i = 0; the_engine->started && i < opts.certs; i++) {
+		const struct cert *c = &the_engine->certs.all[i];
+
+		totals.daily_alarms[cert_alarm(the_engine, c)]++;
+		totals.daily_waits += c->waits != NULL;
+	}
 }
 
 static void
@@ -233,7 +236,7 @@ each_ca(void)
 {
 	static const char *const what[REFUSED__COUNT] = { "new orders",
 		"per domain", "per names", "failures", "paused", "replaces" };
-	uint64_t orders = 0, failed = 0, issued = 0;
+	uint64_t orders = 0, failed = 0, issued = 0, polls = 0, turns;
 	uint32_t i;
 	unsigned k;
 
@@ -245,12 +248,18 @@ each_ca(void)
 				violation("%s: limit broken %ju times: %s",
 				    the_engine->conf->cas[i].name,
 				    (uintmax_t)s->refused[k], what[k]);
+		polls += s->polls;
 		if (ca_kind(i) == CA_STAGING)
 			continue;
 		orders += s->orders;
 		failed += s->failed;
 		issued += s->issued;
 	}
+	/* a look at a window is two timers, a renewal a handful */
+	turns = 2 * polls + 60 * orders + (uint64_t)opts.span_s / 60;
+	if (sim_turns() > turns)
+		violation("%ju timers ran, more than %ju",
+		    (uintmax_t)sim_turns(), (uintmax_t)turns);
 	if (orders - failed > issued + issued * WASTE_PERCENT / 100)
 		violation("%ju orders for %ju certificates, %ju failed",
 		    (uintmax_t)orders, (uintmax_t)issued, (uintmax_t)failed);

@@ -136,9 +136,10 @@ report(double cpu_s)
 	    totals.alarms[0], totals.alarms[1], totals.alarms[2],
 	    totals.alarms[3]);
 	printf("days of a level: none %" PRIu64 ", info %" PRIu64
-	       ", warning %" PRIu64 ", critical %" PRIu64 "\n",
+	       ", warning %" PRIu64 ", critical %" PRIu64
+	       "; waiting for a limit %" PRIu64 "\n",
 	    totals.daily_alarms[0], totals.daily_alarms[1],
-	    totals.daily_alarms[2], totals.daily_alarms[3]);
+	    totals.daily_alarms[2], totals.daily_alarms[3], totals.daily_waits);
 	printf("below 1/8: the name %" PRIu64 ", outages %" PRIu64
 	       "; expired: the name %" PRIu64 ", this host off %" PRIu64 "\n",
 	    totals.late_name, totals.late_outage, totals.expired_name,

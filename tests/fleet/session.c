@@ -277,11 +277,10 @@ session_account_url(const struct session *s)
 	return s->doc.url;
 }
 
-/* No account gets lost here. */
 void
 session_proved(struct session *s)
 {
-	(void)s;
+	(void)s; /* no account gets lost here */
 }
 
 const char *
