@@ -256,7 +256,7 @@ remember(struct issue *is)
 	h->not_before = r->from;
 	h->not_after = r->to;
 	h->installed_at = session_now(is->session);
-	h->by_fraction = schedule_pick(r->from, r->to);
+	h->by_fraction = schedule_pick(r->from, r->to, h->installed_at);
 	h->made_for = c->wants;
 	h->version++;
 	h->replaced = false;
