@@ -150,7 +150,9 @@ note_failure(struct issue *is, const char *ident, const struct authz *z)
 		(void)err_set(&why, ERR_PROBLEM, 403,
 		    "the authorization is %s, the CA does not say why",
 		    acme_status_name(z->status));
-	if (is->failures.len == 0)
+	if (is->failures.len == 0 ||
+	    problem_outweighs((enum acme_problem)why.problem,
+		(enum acme_problem)is->failure.problem))
 		is->failure = why;
 	buf_printf(&is->failures, "%s%s: %s", is->failures.len == 0 ? "" : "; ",
 	    ident, why.what);
@@ -158,7 +160,7 @@ note_failure(struct issue *is, const char *ident, const struct authz *z)
 	session_budget_changed(is->session);
 }
 
-/* Every name that failed, in one error: the first one's type decides. */
+/* Every name that failed, in one error: the worst one's type decides. */
 static struct next
 fail_names(struct issue *is, struct err *e)
 {

@@ -331,6 +331,12 @@ weight_of(enum acme_problem id)
 	return row == NULL ? WEIGHT_NONE : row->weight;
 }
 
+bool
+problem_outweighs(enum acme_problem a, enum acme_problem b)
+{
+	return weight_of(a) > weight_of(b);
+}
+
 /* A compound problem is as bad as its worst part. */
 static enum acme_problem
 worst_of(const struct json *list)
@@ -344,8 +350,7 @@ worst_of(const struct json *list)
 
 		if (weight_of(id) == WEIGHT_NONE)
 			continue;
-		if (worst == PROBLEM_COMPOUND ||
-		    weight_of(id) > weight_of(worst))
+		if (worst == PROBLEM_COMPOUND || problem_outweighs(id, worst))
 			worst = id;
 	}
 	return worst;

@@ -2,6 +2,7 @@
 /* Problem documents (RFC 7807, RFC 8555 6.7), and what they say to people. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "lib/base/err.h"
@@ -39,6 +40,8 @@ enum acme_problem {
 };
 
 const char *problem_name(enum acme_problem); /* "rateLimited"; "unknown" */
+/* Of two things that are wrong at once, a is the one to name. */
+bool problem_outweighs(enum acme_problem a, enum acme_problem b);
 const char *problem_hint(enum acme_problem); /* advice for people, or NULL */
 /* The same, looking at what the CA said too.  NULL unless ERR_PROBLEM. */
 const char *problem_hint_for(const struct err *);

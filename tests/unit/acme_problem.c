@@ -90,6 +90,19 @@ test_table(void **state)
 }
 
 static void
+test_outweighs(void **state)
+{
+	(void)state;
+	assert_true(problem_outweighs(PROBLEM_CAA, PROBLEM_DNS));
+	assert_true(
+	    problem_outweighs(PROBLEM_REJECTED_IDENTIFIER, PROBLEM_CONNECTION));
+	assert_true(problem_outweighs(PROBLEM_DNS, PROBLEM_RATE_LIMITED));
+	assert_false(problem_outweighs(PROBLEM_DNS, PROBLEM_CAA));
+	assert_false(problem_outweighs(PROBLEM_DNS, PROBLEM_TLS));
+	assert_false(problem_outweighs(PROBLEM_UNKNOWN, PROBLEM_BAD_NONCE));
+}
+
+static void
 test_types(void **state)
 {
 	(void)state;
@@ -427,6 +440,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_outweighs),
 		cmocka_unit_test(test_types),
 		cmocka_unit_test(test_decode),
 		cmocka_unit_test(test_no_body),
