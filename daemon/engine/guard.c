@@ -170,6 +170,9 @@ clock_learn(struct session *s, const struct http_reply *h)
 	int64_t t, ahead, was = 0;
 	bool was_off = session_clock(s, &was) && was != 0;
 
+	/* what comes out of a cache has the time of then */
+	if (http_header(h, "Age", 0) != NULL)
+		return;
 	if (date == NULL || clock_parse_http(date, &t) == -1)
 		return;
 	ahead = t - clock_now();
