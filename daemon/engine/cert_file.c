@@ -196,6 +196,7 @@ put_issued(struct json *root, const struct cert *c, struct err *e)
 	json_set_str(o, "account", h->account);
 	json_set_str(o, "ari", h->ari_id);
 	json_set_bool(o, "replaced", h->replaced);
+	json_set_bool(o, "hurried", h->hurried);
 	set_time(o, "not_before", h->not_before);
 	set_time(o, "not_after", h->not_after);
 	set_time(o, "installed_at", h->installed_at);
@@ -233,6 +234,7 @@ get_issued(const struct json *root, struct cert *c, struct err *e)
 	h->ca = get_interned(o, "ca");
 	h->account = get_interned(o, "account");
 	h->replaced = get_bool(o, "replaced");
+	h->hurried = get_bool(o, "hurried");
 	h->not_before = get_time(o, "not_before");
 	h->not_after = get_time(o, "not_after");
 	h->installed_at = get_time(o, "installed_at");

@@ -16,7 +16,7 @@
 
 #define AGAIN_MS          60000 /* when something could not be saved */
 #define CLOCK_SLACK_S     300
-#define YOUTH_S           (6 * INT64_C(3600))  /* no window hurries it then */
+#define YOUTH_S           (6 * INT64_C(3600))  /* not hurried again then */
 #define WINDOW_NEXT_MAX_S (25 * INT64_C(3600)) /* ari.c asks daily at least */
 
 struct save {
@@ -98,14 +98,15 @@ change_name(enum change c)
 	return names[c];
 }
 
-/* A CA whose windows are always over must not have us renew without end. */
+/* A CA whose windows are always over must not have us renew without end: the
+ * second time in a row it waits. */
 static int64_t
 not_too_young(const struct issued *h, int64_t picked)
 {
 	int64_t youth = (h->not_after - h->not_before) / 20;
 	int64_t grown = h->installed_at + (youth < YOUTH_S ? youth : YOUTH_S);
 
-	return picked == 0 || picked > grown ? picked : grown;
+	return !h->hurried || picked == 0 || picked > grown ? picked : grown;
 }
 
 int64_t

@@ -60,7 +60,8 @@ struct issued {
 	struct wants made_for;
 	uint32_t version; /* versions/<name>/<n>; 0: none installed */
 	bool replaced;    /* naming it in "replaces" is of no use any more */
-	char *names;      /* separated by spaces; NULL: those configured now */
+	bool hurried; /* made because the window of the one before was over */
+	char *names;  /* separated by spaces; NULL: those configured now */
 };
 
 /* The CA's renewal window of what is installed (RFC 9773 4.2). */

@@ -201,6 +201,7 @@ remember(struct issue *is, uint32_t version, struct err *e)
 	h->made_for = c->wants;
 	h->version = version;
 	h->replaced = false;
+	h->hurried = c->window.past_since != 0;
 	free(h->names);
 	h->names = NULL;
 	window_clear(&c->window);

@@ -260,6 +260,7 @@ remember(struct issue *is)
 	h->made_for = c->wants;
 	h->version++;
 	h->replaced = false;
+	h->hurried = c->window.past_since != 0;
 	window_clear(&c->window);
 	trouble_clear(&c->issue_trouble);
 	c->deploy = DEPLOY_DONE;

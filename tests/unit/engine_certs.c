@@ -269,13 +269,16 @@ window_there_and_back(void **state)
 	assert_int_equal(cert_renew_at(c), T0 + 60 * 86400);
 }
 
-/* A window that is over does not hurry what is hours old. */
+/* A window that is over does not hurry what is hours old, when that was hurried
+ * itself. */
 static void
 young(void **state)
 {
 	(void)state;
 	fill();
 	c->window.picked = T0 - 86400;
+	assert_int_equal(cert_renew_at(c), T0 - 86400);
+	c->have.hurried = true;
 	assert_int_equal(cert_renew_at(c), c->have.installed_at + 6 * 3600);
 	c->window.picked = c->have.installed_at + 6 * 3600 + 1;
 	assert_int_equal(cert_renew_at(c), c->window.picked);
