@@ -7,16 +7,13 @@
 
 #include <stdlib.h>
 
-#include <stdlib.h>
-
 #include "daemon/engine/engine.h"
 #include "daemon/engine/schedule.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 
-#define BAD_MS      INT64_C(60000)
-#define PROBE_MAX_S 3600
-#define AHEAD_S     60 /* what is due changes with that */
+#define BAD_MS  INT64_C(60000)
+#define AHEAD_S 60 /* what is due changes with that */
 
 int64_t
 engine_now(const struct engine *en)

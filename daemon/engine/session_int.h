@@ -43,19 +43,18 @@ struct session {
 	const struct conf_ca *ca;
 	uint32_t index;
 	enum session_state state;
+	unsigned n_nonces;
+	unsigned registrations;
+	unsigned vain; /* registered again, and no certificate since */
 
 	struct pool *dir_pool;
 	struct directory dir;
 	int64_t dir_at_ms; /* monotonic; 0: none */
 
 	struct nonce nonces[NONCES_MAX];
-	unsigned n_nonces;
 
 	struct account_doc doc;
-	bool key_is_old; /* the key was on disk: the CA may know it */
 	int64_t reregistered_at;
-	unsigned vain; /* registered again, and no certificate since */
-	unsigned registrations;
 
 	struct ask_list asks;     /* all that live */
 	struct ask_list ordering; /* newOrders that wait for the one before */
@@ -71,23 +70,23 @@ struct session {
 	bool tried_existing, key_checked, contact_tried;
 	bool key_unsaved; /* made, and not yet on disk */
 	bool doubted;     /* the account may not be valid any more */
+	bool clock_odd;   /* the CA's, by its Date: not believed */
+	bool budget_changed;
+	bool deaf;       /* to signed requests, whatever its directory does */
+	bool key_is_old; /* the key was on disk: the CA may know it */
 
 	/* after a failure that concerns the CA or the account as a whole */
 	struct breaker breaker;
-	bool deaf; /* to signed requests, whatever its directory does */
 	int64_t not_before; /* as the CA asked, kept on disk; 0: not */
 	char *why;
 	struct loop_timer *retry;
 
 	struct budget *budget;
-	uint64_t budget_rev;
 	struct loop_timer *budget_timer;
 	struct store_op *budget_op;
-	bool budget_changed;
 	int64_t requests_full_ms; /* of the cap on requests (protocol Q6) */
 
-	bool clock_odd;        /* the CA's, by its Date: not believed */
-	int64_t clock_said_s;  /* the same, believed */
+	int64_t clock_said_s;  /* the CA's, by its Date */
 	int64_t clock_seen_ms; /* monotonic; 0: never */
 
 	int64_t pace_ms[PACE__COUNT];
