@@ -334,15 +334,34 @@ renew_check(
 	return 0;
 }
 
+/* What waits gets more urgent: six days are half over when sixty have hardly
+ * begun, and what was least urgent when an outage began is first behind it. */
+static void
+sort_again(struct engine *en, struct ca_queue *q)
+{
+	uint32_t i;
+
+	for (i = 0; q->ready.n + q->limited.n > 1 && i < en->certs.n; i++) {
+		struct cert *c = &en->certs.all[i];
+
+		if (c->ready.pos != 0 && &en->cas[c->queue] == q)
+			heap_put(c->limited ? &q->limited : &q->ready,
+			    &c->ready, urgency(en, c));
+	}
+}
+
 static void
 on_tick(void *arg)
 {
 	struct engine *en = arg;
+	uint32_t i;
 
 	clock_look(en);
 	if (clock_now() - en->paced_at >= HOUR || clock_now() < en->paced_at) {
 		en->paced_at = clock_now();
 		pace_learn(en);
+		for (i = 0; i < en->conf->n_cas; i++)
+			sort_again(en, &en->cas[i]);
 	}
 	wake(en);
 }
@@ -665,6 +684,8 @@ renew_ca_changed(void *arg, struct session *s)
 			continue;
 		if (session_blocked(s, NULL) != 0 && en->started)
 			move_on(en, &en->cas[i]);
+		else if (en->started)
+			sort_again(en, &en->cas[i]);
 		pump(&en->cas[i]);
 	}
 	status_soon(en);
