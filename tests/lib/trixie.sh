@@ -82,7 +82,7 @@ env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LC_ALL=C.UTF-8 \
 	    -DACMED_WERROR=ON -DACMED_TESTS=ON >cmake.log 2>&1 ||
 	    { cat cmake.log; exit 1; }
 	ninja >ninja.log || { grep -v \"^\[\" ninja.log; exit 1; }
-	exec ctest -j \"\$(nproc)\" -R \"^(unit/|scenario)\" --no-tests=error
+	exec ctest -j \"\$(nproc)\" --repeat until-pass:2 -R \"^(unit/|scenario)\" --no-tests=error
 " || exit $?
 exit 0
 '

@@ -727,10 +727,16 @@ reader(void **state)
 			AUTO(buf_done) struct buf key = BUF_INIT(4096);
 			AUTO(close)
 			int dir = openat(w.live, "www", O_RDONLY | O_DIRECTORY);
+			struct stat st;
 			bool a;
 
-			if (dir == -1)
+			/* the link is always there; where it led to when it
+			 * was read may be pruned three versions later */
+			if (fstatat(w.live, "www", &st, AT_SYMLINK_NOFOLLOW) ==
+			    -1)
 				_exit(1);
+			if (dir == -1)
+				continue;
 			if (fs_read(dir, "fullchain.pem", &cert, NULL) == -1 ||
 			    fs_read(dir, "privkey.pem", &key, NULL) == -1)
 				continue; /* three versions later: pruned */
