@@ -128,6 +128,7 @@ struct cert {
 	struct heap_item look;  /* at its window, by instant */
 	struct ask *looking;
 	uint32_t queue; /* the CA whose heap it is in, or which is at it */
+	bool parked;    /* under way, but counts for no place there */
 	bool limited;   /* in its heap of those that wait for a limit */
 	char *waits;    /* the limit that it waits for; NULL: none */
 	TAILQ_ENTRY(cert) due; /* in its reload command's list */

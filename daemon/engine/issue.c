@@ -22,6 +22,8 @@
 #define MINUTE_MS INT64_C(60000)
 #define HOUR_MS   (60 * MINUTE_MS)
 
+#define SLOW_MS (2 * MINUTE_MS)
+
 #define ENDS_SOON_S INT64_C(300)
 
 static const struct step_def steps[STEP__COUNT];
@@ -226,6 +228,9 @@ issue_next(struct issue *is, struct next n, struct err *e)
 	}
 	is->waiting = true;
 	loop_timer_set(is->timer, n.wait_ms);
+	if (!is->slow && is->env->on_slow != NULL &&
+	    clock_mono_ms() - is->polling_since_ms + n.wait_ms > SLOW_MS)
+		is->slow = is->env->on_slow(is->env->slow_arg, is->cert);
 }
 
 /* The answer of whatever the step had started. */

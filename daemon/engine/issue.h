@@ -32,6 +32,10 @@ struct issue_env { /* outlives every attempt */
 	bool halted;
 	void (*on_halted)(void *arg); /* one has come to where it would */
 	void *halted_arg;
+	/* The CA takes its time with this one: it need not keep its place among
+	 * those in flight.  False: it has to. */
+	bool (*on_slow)(void *arg, struct cert *);
+	void *slow_arg;
 };
 
 enum issue_mode {

@@ -77,6 +77,7 @@ struct issue {
 	enum step step;
 	struct next then; /* after the save that is under way */
 	bool waiting;     /* for the timer */
+	bool slow;        /* gave up its place */
 	unsigned asks;
 
 	/* what is under way: one of these */

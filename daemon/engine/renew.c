@@ -17,6 +17,7 @@
 #define SPAN_TEXT  32
 #define LIMIT_TEXT 128
 #define HOUR       INT64_C(3600)
+#define PARKED_MAX 256 /* at a CA, beside max-orders */
 #define STATUS_MS  200
 #define STOP_MS    3000
 #define LATE       125000 /* of the lifetime left, in 1/1000000 */
@@ -399,6 +400,22 @@ on_stop_timer(void *arg)
 	en->stopped(en);
 }
 
+/* A validation that takes hours keeps nobody else waiting. */
+static bool
+on_slow(void *arg, struct cert *c)
+{
+	struct engine *en = arg;
+	struct ca_queue *q = &en->cas[c->queue];
+
+	if (q->parked >= PARKED_MAX)
+		return false;
+	c->parked = true;
+	q->parked++;
+	q->active--;
+	pump(q);
+	return true;
+}
+
 static void
 ended(void *arg, struct cert *c, const struct outcome *o)
 {
@@ -411,7 +428,11 @@ ended(void *arg, struct cert *c, const struct outcome *o)
 		return;
 	}
 	clock_look(en); /* a reply may have told of the time */
-	q->active--;
+	if (c->parked)
+		q->parked--;
+	else
+		q->active--;
+	c->parked = false;
 	busy(en, c, false);
 	outcome_note(en, c, o);
 	q->done += o->end == ISSUE_OK && o->mode == ISSUE_REAL;
@@ -722,6 +743,8 @@ renew_init(struct engine *en, struct err *e)
 {
 	uint32_t i;
 
+	en->issue_env.on_slow = on_slow;
+	en->issue_env.slow_arg = en;
 	en->tick = loop_timer_new(en->loop, on_tick, en, e);
 	en->all_timer = loop_timer_new(en->loop, on_all, en, e);
 	en->status_timer = loop_timer_new(en->loop, on_status, en, e);

@@ -210,7 +210,7 @@ view_ca(const struct ca_queue *q, struct json *o)
 		set_list(o, "caa_identities", d->caa_identities);
 		set_list(o, "profiles", d->profiles);
 	}
-	json_set_int(o, "active", q->active);
+	json_set_int(o, "active", q->active + q->parked);
 	json_set_int(o, "queued", (int64_t)(q->ready.n + q->limited.n));
 	json_set_int(o, "clock_ahead_s", ahead);
 	json_set_bool(o, "stopped", until == INT64_MAX);
@@ -288,9 +288,9 @@ set_queue(const struct engine *en, struct json *root)
 	for (i = 0; i < en->conf->n_cas; i++) {
 		const struct ca_queue *q = &en->cas[i];
 
-		if (q->active + q->ready.n + q->limited.n != 0)
+		if (q->active + q->parked + q->ready.n + q->limited.n != 0)
 			done += q->done;
-		running += q->active;
+		running += q->active + q->parked;
 		waiting += (uint32_t)(q->ready.n + q->limited.n);
 		limited += (uint32_t)q->limited.n;
 	}

@@ -17,6 +17,7 @@
 #include "tests/fleet/session.h"
 
 #define POLL_S 600
+#define SLOW_S 120
 
 enum stage { STAGE_LOOK, STAGE_ORDER, STAGE_VALIDATION, STAGE_CERTIFICATE };
 
@@ -30,7 +31,7 @@ struct issue {
 	struct loop_timer *timer;
 	struct save *save;
 	enum stage stage;
-	bool ordered, issued, abandoned;
+	bool ordered, issued, abandoned, slow;
 };
 
 static void
@@ -213,6 +214,8 @@ validation(struct issue *is)
 	if (wait > 0) {
 		go(is, STAGE_VALIDATION,
 		    1000 * (wait < POLL_S ? wait : POLL_S));
+		if (!is->slow && wait > SLOW_S)
+			is->slow = is->env->on_slow(is->env->slow_arg, c);
 		return;
 	}
 	if (!valid) {
