@@ -147,6 +147,8 @@ bool pace_applies(const struct engine *, const struct cert *);
 /* Instant from which one more may begin; 0: now. */
 int64_t pace_when(const struct ca_queue *);
 void pace_take(struct ca_queue *);
+/* What goes first at a CA: the smallest. */
+int64_t pace_urgency(const struct engine *, const struct cert *);
 
 /* ari.c: renewal windows. */
 int ari_init(struct engine *, struct err *);

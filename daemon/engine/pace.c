@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Renewals that have time are spread, so that what a long downtime or one
- * evening's first start has put together does not come back together for ever,
- * nor all at once to a CA (protocol M6, Q7).  What has no certificate, has been
- * changed, or has less than a quarter of its lifetime left does not wait; nor
- * does what lives so shortly that a quarter would be over meanwhile.
+ * Who goes first at a CA.  Renewals that have time are spread, so that what a
+ * long downtime or one evening's first start has put together does not come
+ * back together for ever, nor all at once to a CA (protocol M6, Q7).  What has
+ * no certificate, has been changed, or has less than a quarter of its lifetime
+ * left does not wait; nor does what lives so shortly that a quarter would be
+ * over meanwhile.
  */
 
 #include <stdlib.h>
@@ -21,6 +22,8 @@
 #define ROOM           3   /* times what even renewals would take */
 #define BURST          20  /* of an hour's share: 1 in so many, at once */
 #define SHORT_PERMILLE 250
+#define LATE           125000 /* of the lifetime left, in 1/1000000 */
+#define SPREAD         250000 /* more of it: it may wait for its turn */
 #define SHORT_LIFE     (4 * WHOLE_H * HOUR)
 
 void
@@ -89,4 +92,31 @@ pace_take(struct ca_queue *q)
 
 	q->pace_full_ms =
 	    (q->pace_full_ms > now ? q->pace_full_ms : now) + each_ms(q);
+}
+
+/* By its CA, or by who changed the configuration: not behind what has time. */
+static bool
+is_wanted_now(const struct engine *en, const struct cert *c)
+{
+	return cert_recalled(c, engine_now(en)) ||
+	       cert_changed(en->conf, c->conf, &c->wants, &c->have) !=
+		   CHANGE_NONE;
+}
+
+/* What an operator waits for goes first, then what ends first. */
+int64_t
+pace_urgency(const struct engine *en, const struct cert *c)
+{
+	const struct issued *h = &c->have;
+	int64_t now = engine_now(en), left;
+
+	if (c->forced || c->check != 0)
+		return -1;
+	if (h->version == 0 || h->not_after <= now)
+		return 0;
+	left = (h->not_after - now) * 1000000 / (h->not_after - h->not_before);
+	if (is_wanted_now(en, c))
+		return left > LATE ? LATE : left;
+	/* never behind one that is to be spread */
+	return pace_applies(en, c) || left < SPREAD ? left : SPREAD - 1;
 }

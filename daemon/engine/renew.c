@@ -20,8 +20,6 @@
 #define PARKED_MAX 256 /* at a CA, beside max-orders */
 #define STATUS_MS  200
 #define STOP_MS    3000
-#define LATE       125000 /* of the lifetime left, in 1/1000000 */
-#define SPREAD     250000 /* more of it: it may wait for its turn (pace.c) */
 
 #define OF(ptr, member) \
 	((struct cert *)(void *)((char *)(ptr)-offsetof(struct cert, member)))
@@ -152,33 +150,6 @@ status_soon(struct engine *en)
 		loop_timer_set(en->status_timer, STATUS_MS);
 }
 
-/* By its CA, or by who changed the configuration: not behind what has time. */
-static bool
-is_wanted_now(const struct engine *en, const struct cert *c)
-{
-	return cert_recalled(c, engine_now(en)) ||
-	       cert_changed(en->conf, c->conf, &c->wants, &c->have) !=
-		   CHANGE_NONE;
-}
-
-/* What an operator waits for goes first, then what ends first. */
-static int64_t
-urgency(const struct engine *en, const struct cert *c)
-{
-	const struct issued *h = &c->have;
-	int64_t now = engine_now(en), left;
-
-	if (c->forced || c->check != 0)
-		return -1;
-	if (h->version == 0 || h->not_after <= now)
-		return 0;
-	left = (h->not_after - now) * 1000000 / (h->not_after - h->not_before);
-	if (is_wanted_now(en, c))
-		return left > LATE ? LATE : left;
-	/* never behind one that is to be spread (pace.c) */
-	return pace_applies(en, c) || left < SPREAD ? left : SPREAD - 1;
-}
-
 unsigned
 renew_left(const struct engine *en, const struct cert *c)
 {
@@ -241,7 +212,7 @@ make_ready(struct engine *en, struct cert *c)
 		q->first_at = clock_now();
 		q->done = 0;
 	}
-	heap_put(&q->ready, &c->ready, urgency(en, c));
+	heap_put(&q->ready, &c->ready, pace_urgency(en, c));
 	return q;
 }
 
@@ -347,7 +318,7 @@ sort_again(struct engine *en, struct ca_queue *q)
 
 		if (c->ready.pos != 0 && &en->cas[c->queue] == q)
 			heap_put(c->limited ? &q->limited : &q->ready,
-			    &c->ready, urgency(en, c));
+			    &c->ready, pace_urgency(en, c));
 	}
 }
 
@@ -506,7 +477,7 @@ wait_for_limit(struct ca_queue *q, struct cert *c,
 	/* others may not count for it: it waits beside them */
 	leave(en, c);
 	c->limited = true;
-	heap_put(&q->limited, &c->ready, urgency(en, c));
+	heap_put(&q->limited, &c->ready, pace_urgency(en, c));
 }
 
 /* When that CA can be asked, as far as is known; 0: now. */
