@@ -17,6 +17,7 @@
 #define SKEW_S     INT64_C(3600)
 #define CHAIN_TYPE "application/pem-certificate-chain"
 #define KEPT_KEYS  3
+#define EARLY_MS   (10 * INT64_C(60000))
 
 int
 start_download(struct issue *is, struct err *e)
@@ -103,6 +104,37 @@ no_alternate(struct issue *is, struct err *e)
 	return choose(is);
 }
 
+static int
+check_at(struct issue *is, int64_t now, struct err *e)
+{
+	const struct conf_cert *cc = is->cert->conf;
+
+	return chain_check(is->chain, is->cert->order_key, cc->idents,
+	    cc->n_idents, now, SKEW_S, e);
+}
+
+/*
+ * One of two clocks is wrong when a certificate is good by ours or by the CA's
+ * only.  It is used all the same; but while another one is in service, not
+ * before it is valid by ours as well, for that may be the right one.
+ */
+static int
+check_chain(struct issue *is, struct err *e)
+{
+	const struct issued *h = &is->cert->have;
+	int64_t now = session_now(is->session);
+	bool by_ours;
+	struct err why;
+
+	by_ours = check_at(is, clock_now(), &why) == 0;
+	is->early = false;
+	if (check_at(is, now, e) == -1)
+		return by_ours ? 0 : -1;
+	is->early = !by_ours && h->version != 0 && h->not_after > now &&
+		    is->mode == ISSUE_REAL;
+	return 0;
+}
+
 int
 start_install(struct issue *is, struct err *e)
 {
@@ -111,8 +143,7 @@ start_install(struct issue *is, struct err *e)
 	struct install in = { .cert = is->cert->index,
 		.key_id = is->cert->order_key };
 
-	if (chain_check(is->chain, is->cert->order_key, cc->idents,
-		cc->n_idents, session_now(is->session), SKEW_S, e) == -1) {
+	if (check_chain(is, e) == -1) {
 		if (e->kind == ERR_NOMEM)
 			return -1;
 		log_error("the CA issued something else than we ordered: "
@@ -122,7 +153,7 @@ start_install(struct issue *is, struct err *e)
 		issue_drop_order(is);
 		return -1;
 	}
-	if (is->mode == ISSUE_REHEARSAL)
+	if (is->mode == ISSUE_REHEARSAL || is->early)
 		return STARTED_NOTHING;
 	if (chain_pem(is->chain, 0, 1, &pem, e) == -1)
 		return -1;
@@ -230,6 +261,13 @@ installed(struct issue *is, const struct answer *a, struct err *e)
 {
 	struct cert *c = is->cert;
 
+	if (is->early) {
+		log_warn("the new certificate is not valid yet by the clock of "
+			 "this host: the old one stays until it is; look after "
+			 "the clock",
+		    KV("cert", c->conf->name));
+		return next_later(STEP_INSTALL, EARLY_MS);
+	}
 	if (a == NULL) { /* a rehearsal: nothing of it is kept */
 		issue_drop_order(is);
 		return (struct next){ .what = NEXT_DONE, .save = SAVE_CERT };
