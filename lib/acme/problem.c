@@ -28,6 +28,7 @@ enum weight {
 	WEIGHT_PASSES,
 	WEIGHT_WAITS,
 	WEIGHT_OF_A_NAME,
+	WEIGHT_OF_A_RECORD, /* a person's, and perhaps soon mended */
 	WEIGHT_OF_ALL,
 	WEIGHT_OF_ACCOUNT,
 };
@@ -56,7 +57,7 @@ static const struct row rows[] = {
 	{ "badSignatureAlgorithm", PROBLEM_BAD_SIGNATURE_ALGORITHM,
 	  WEIGHT_OF_ALL,
 	  "the CA does not take this type of account key: choose another" },
-	{ "caa", PROBLEM_CAA, WEIGHT_OF_ALL,
+	{ "caa", PROBLEM_CAA, WEIGHT_OF_A_RECORD,
 	  "a CAA record of the name, or of a domain above it, forbids this CA: "
 	  "add a CAA record that names the CA, or remove the others" },
 	{ "compound", PROBLEM_COMPOUND, WEIGHT_OF_A_NAME,

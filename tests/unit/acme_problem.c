@@ -95,6 +95,8 @@ test_outweighs(void **state)
 	(void)state;
 	assert_true(problem_outweighs(PROBLEM_CAA, PROBLEM_DNS));
 	assert_true(
+	    problem_outweighs(PROBLEM_REJECTED_IDENTIFIER, PROBLEM_CAA));
+	assert_true(
 	    problem_outweighs(PROBLEM_REJECTED_IDENTIFIER, PROBLEM_CONNECTION));
 	assert_true(problem_outweighs(PROBLEM_DNS, PROBLEM_RATE_LIMITED));
 	assert_false(problem_outweighs(PROBLEM_DNS, PROBLEM_CAA));
