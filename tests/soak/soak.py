@@ -6,7 +6,7 @@ nothing may grow.  Not a part of run.sh: it is for a half-hour by hand, as root,
 with the users acmed and acmed-keeper (tests/lib/setup.sh makes them) and the
 newest Pebble:
 
-    /usr/bin/python3 tests/soak/soak.py --minutes 30 [--seed N] --build BUILD_DIR
+    /usr/bin/python3 tests/soak/soak.py --minutes 30 [--seed N] --build DIR
 
 Forty certificates of one to five names, at CA a, CA b, or both in either order,
 with a third CA to rehearse at.  One fault after the other (faults.py) in an
@@ -273,8 +273,9 @@ def report(soak):
 def keep(soak, where):
     (where / "samples.json").write_text(json.dumps({
         "rows": soak.curve.rows, "gaps": list(verdict.gaps(soak)),
-        "faults": soak.log, "started": soak.curve.started, "orders": soak.curve.orders,
-        "lines": soak.curve.lines, "troubles": soak.troubles,
+        "faults": soak.log, "started": soak.curve.started,
+        "orders": soak.curve.orders, "lines": soak.curve.lines,
+        "troubles": soak.troubles,
         "texts": [[*k, n] for k, n in soak.curve.texts.items()]}))
 
 

@@ -84,7 +84,7 @@ def grown(soak):
     """The memory that was needed at most in the last third is what was needed
     at most in the first; each third has seen each kind of fault.  (The median
     is that of how long ago the process was started.)  Descriptors are counted
-    by the median: strangers have their places, but only while they are there."""
+    by the median: strangers have their places while they are there."""
     out = unread(soak)
     for program in watch.PROGRAMS:
         first, last = thirds([p for p in curve_of(soak, program)
