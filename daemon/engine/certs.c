@@ -287,19 +287,19 @@ of_key(struct certs *cs, const char *key)
 }
 
 /* Kept on disk, shown, not renewed. */
-static void
-load_orphan(struct load *l, const char *name, const struct store_value *v)
+static struct orphan *
+orphan_new(struct load *l, const char *name)
 {
 	size_t len = strlen(name);
 	struct orphan *o = calloc(1, sizeof(*o) + len + 1);
 
 	if (o == NULL) {
 		l->no_memory = true;
-		return;
+		return NULL;
 	}
 	memcpy(o->name, name, len + 1);
-	orphan_decode(o, v->data, v->len);
 	SLIST_INSERT_HEAD(&l->certs->orphans, o, link);
+	return o;
 }
 
 static void
@@ -307,10 +307,13 @@ load_cert(void *arg, const char *key, const struct store_value *v)
 {
 	struct load *l = arg;
 	struct cert *c = of_key(l->certs, key);
+	struct orphan *o;
 	struct err e;
 
 	if (c == NULL) {
-		load_orphan(l, strchr(key, '/') + 1, v);
+		o = orphan_new(l, strchr(key, '/') + 1);
+		if (o != NULL)
+			orphan_decode(o, v->data, v->len);
 		return;
 	}
 	if (cert_decode(l->certs->conf, c, v->data, v->len, &e) == -1) {
@@ -355,6 +358,8 @@ load_order(void *arg, const char *key, const struct store_value *v)
 
 	if (c == NULL) {
 		o = certs_orphan(l->certs, strchr(key, '/') + 1);
+		if (o == NULL) /* taken out before it was ever issued */
+			o = orphan_new(l, strchr(key, '/') + 1);
 		if (o != NULL)
 			orphan_decode_order(o, v->data, v->len);
 		return;
