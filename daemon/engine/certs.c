@@ -738,6 +738,25 @@ cert_save(struct certs *cs, struct cert *c, enum save_what what,
 }
 
 void
+cert_tell_saved(void *arg, const struct err *e)
+{
+	const struct cert *c = arg;
+
+	if (e != NULL)
+		log_error("state not saved", KV("cert", c->conf->name),
+		    KV("error", e->what), KV("hint", err_hint(e)));
+}
+
+void
+cert_save_told(struct certs *cs, struct cert *c)
+{
+	struct err e = { .kind = ERR_NONE };
+
+	if (cert_save(cs, c, SAVE_CERT, cert_tell_saved, c, &e) == NULL)
+		cert_tell_saved(c, &e);
+}
+
+void
 save_cancel(struct save *s)
 {
 	if (s != NULL)

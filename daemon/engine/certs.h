@@ -193,6 +193,11 @@ struct save *cert_save(struct certs *, struct cert *, enum save_what,
     cert_saved *, void *arg, struct err *);
 /* Its order is over, or never was. */
 void certs_drop_order(struct certs *, const struct cert *);
+/* All of it, when nobody waits: that it failed is logged, and it is tried
+ * again.
+ */
+void cert_save_told(struct certs *, struct cert *);
+void cert_tell_saved(void *arg, const struct err *); /* arg: the cert */
 void save_cancel(struct save *); /* saved will not run; the save goes on */
 
 /* cert_file.c: as JSON, which is what is on disk. */

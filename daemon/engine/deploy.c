@@ -48,20 +48,9 @@ put_on(struct reload_group *g, struct cert *c)
 }
 
 static void
-saved(void *arg, const struct err *e)
-{
-	const struct cert *c = arg;
-
-	if (e != NULL)
-		log_error("state not saved", KV("cert", c->conf->name),
-		    KV("error", e->what), KV("hint", err_hint(e)));
-}
-
-static void
 settle(struct engine *en, struct cert *c, const char *why)
 {
 	struct trouble *t = &c->deploy_trouble;
-	struct err e = { .kind = ERR_NONE };
 
 	if (why == NULL) {
 		c->deploy = DEPLOY_DONE;
@@ -76,8 +65,7 @@ settle(struct engine *en, struct cert *c, const char *why)
 					    c->have.not_before,
 					    c->have.not_after, clock_now());
 	}
-	if (cert_save(&en->certs, c, SAVE_CERT, saved, c, &e) == NULL)
-		saved(c, &e);
+	cert_save_told(&en->certs, c);
 }
 
 static void

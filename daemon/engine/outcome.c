@@ -18,25 +18,6 @@
 #define LATE_PERMILLE 125        /* less is left: no time to rehearse */
 #define HOPELESS_S    (30 * DAY) /* of failing: told weekly (protocol R38) */
 
-static void
-state_saved(void *arg, const struct err *e)
-{
-	const struct cert *c = arg;
-
-	if (e != NULL)
-		log_error("state not saved", KV("cert", c->conf->name),
-		    KV("error", e->what), KV("hint", err_hint(e)));
-}
-
-static void
-save(struct engine *en, struct cert *c)
-{
-	struct err e = { .kind = ERR_NONE };
-
-	if (cert_save(&en->certs, c, SAVE_CERT, state_saved, c, &e) == NULL)
-		state_saved(c, &e);
-}
-
 static const char *
 trouble_type(const struct err *e)
 {
@@ -130,7 +111,7 @@ note_failure(struct engine *en, struct cert *c, const struct outcome *o)
 	t->operator= d.operator;
 	t->next = d.until;
 	tell_failure(c, &e, before);
-	save(en, c);
+	cert_save_told(&en->certs, c);
 }
 
 /* The CA's trouble, which it tells; tried again with it. */
@@ -158,14 +139,14 @@ note_success(struct engine *en, struct cert *c, const struct outcome *o)
 		    KV("ca", en->conf->cas[c->queue].name));
 		c->rehearse = false;
 		c->issue_trouble.next = clock_now();
-		save(en, c);
+		cert_save_told(&en->certs, c);
 		return;
 	}
 	failover_reset(c);
 	session_proved(en->cas[c->queue].session);
 	if (o->err != NULL) {
-		state_saved(c, o->err);
-		save(en, c);
+		cert_tell_saved(c, o->err);
+		cert_save_told(&en->certs, c);
 	}
 	if (c->deploy == DEPLOY_RELOAD)
 		deploy_due(en, c);
