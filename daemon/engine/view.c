@@ -273,6 +273,8 @@ queue_ends(const struct engine *en)
 		if (q->ready.n == 0 || q->done == 0)
 			continue;
 		left = (int64_t)q->ready.n * (now - q->first_at) / q->done;
+		/* Sub-second is still not yet. */
+		left = left > 0 ? left : 1;
 		ends = now + left > ends ? now + left : ends;
 	}
 	return ends > now ? ends : 0;

@@ -314,14 +314,15 @@ class Acmed:
         for name in names:
             until(lambda: done(name), timeout, f"{name} to be installed")
 
-    def insist(self, *names, version=1, why="badNonce", timeout=60):
-        """As installed(), but ask again when it has failed for that reason."""
+    def insist(self, *names, version=1, why=("badNonce",), timeout=60):
+        """As installed(), but ask again when it has failed for one of those
+        reasons."""
         def done(name):
             try:
                 c = self.cert(name)
                 if c.get("version", 0) >= version and c["state"] == "valid":
                     return True
-                if c.get("trouble", {}).get("type") == why:
+                if c.get("trouble", {}).get("type") in why:
                     self.renew(name)
             except (OSError, http.client.HTTPException):
                 pass
