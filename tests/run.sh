@@ -23,7 +23,7 @@ count() {
 		f += $4; p += $NF - $4; seen = 1 }
 	/^[0-9]+% tests passed, .* out of/ { seen = 1 }
 	/\(Not Run\)|\*\*\*Skipped/ { s++; p-- }
-	/^(=+ )?([0-9]+ (passed|failed|skipped|xfailed|errors?|error|deselected|warnings?),? ?)+( in .*)?$/ {
+	/^(=+ )?([0-9]+ (passed|failed|skipped|xfailed|rerun|errors?|error|deselected|warnings?),? ?)+( in .*)?$/ {
 		for (i = 1; i < NF; i++) {
 			if ($(i + 1) ~ /^passed/) p += $i
 			if ($(i + 1) ~ /^xfailed/) s += $i
@@ -57,8 +57,10 @@ stage() {
 	printf '%s passed, %s failed, %s skipped (%s s)\n' "$1" "$2" "$3" $took
 	grep -E '^SKIP|SKIPPED|\*\*\*Skipped|^XFAIL' "$log" | sed 's/^/    /'
 	sed -n '/^S1  *[pFN]/,/^$/p' "$log" | sed 's/^\(.\)/    \1/; /^$/d'
+	grep -E '^RERUN' "$log" | sed 's/^RERUN/    second try:/'
 	[ $r -ne 0 ] || grep -F '***Failed' "$log" | sed 's/^/    second try: /'
 	if [ $r -ne 0 ]; then
+		grep -E '^(FAILED|ERROR) ' "$log" | sed 's/^/    /'
 		printf '    the end of %s:\n' "$log"
 		tail -n 60 "$log" | sed 's/^/    | /'
 	fi
@@ -127,8 +129,8 @@ do_conformance() {
 do_kill() {
 	release && cd tests/e2e && ACMED_BUILD=$OUT/release \
 	    PATH=/usr/sbin:/sbin:$PATH PYTHONDONTWRITEBYTECODE=1 \
-	    /usr/bin/python3 -m pytest -p no:cacheprovider -rP --tb=short \
-	    test_killing.py
+	    /usr/bin/python3 -m pytest -p no:cacheprovider -rP --reruns 1 \
+	    --tb=short test_killing.py
 }
 
 # A disk that fails at every call: ACMED_FAULTS_FULL.

@@ -46,6 +46,7 @@ def pytest_runtest_makereport(item, call):
     report = outcome.get_result()
     if report.when != "call" or not report.failed:
         return
+    item.went_wrong = True
     for i, d in enumerate(getattr(item, "daemons", [])):
         report.sections.append((f"acmed {i}: end of its log", d.tail()))
     for i, m in enumerate(getattr(item, "mocks", [])):
@@ -57,6 +58,18 @@ def pytest_runtest_makereport(item, call):
              "\n".join(ca.log().splitlines()[-25:])))
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Why a first try has failed: a race worth mending, in a test or not."""
+    for r in terminalreporter.stats.get("rerun", []):
+        terminalreporter.section(f"first try of {r.nodeid}")
+        terminalreporter.write_line(r.longreprtext)
+        for title, text in r.sections:
+            terminalreporter.write_line(f"-- {title}\n{text}")
+        why = r.longreprtext.splitlines() or [""]
+        why = [x for x in why if x.startswith("E ")] or why
+        terminalreporter.write_line(f"RERUN {r.nodeid} - {why[0]}")
+
+
 @pytest.fixture(scope="session")
 def all_cas():
     cas = pebble.Cas()
@@ -65,10 +78,11 @@ def all_cas():
 
 
 @pytest.fixture
-def cas(all_cas):
+def cas(all_cas, request):
     """cas(version, **options): a Pebble, with its counters at zero."""
+    request.node.went_wrong = False
     yield all_cas
-    all_cas.done_with_test()
+    all_cas.done_with_test(request.node.went_wrong)
 
 
 @pytest.fixture

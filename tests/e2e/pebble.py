@@ -242,8 +242,8 @@ class Cas:
                tuple(sorted(env.items())), time.monotonic_ns() if own else 0)
         ca = self.known.get(key)
         if ca is None:
-            where = self.where / str(len(self.known))
-            where.mkdir(mode=0o755)
+            where = Path(tempfile.mkdtemp(dir=self.where))
+            where.chmod(0o755)
             ca = Pebble(version, self.other_pki if second else self.pki,
                         where, life, eab, more, **env)
             self.known[key] = ca
@@ -253,10 +253,14 @@ class Cas:
         self.used.append(ca)
         return ca
 
-    def done_with_test(self):
+    def done_with_test(self, failed):
+        """After a failure the next test gets a Pebble that has nothing left of
+        it: two newOrders that meet can lock it up, for one."""
         for ca in self.used:
-            if ca.own:
+            if ca.own or failed:
                 ca.stop()
+                self.known = {k: v for k, v in self.known.items()
+                              if v is not ca}
         self.used = []
 
     def close(self):

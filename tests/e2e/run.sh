@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: ISC
 #
 # The end-to-end tests against the programs in BUILD_DIR, in two processes side
-# by side.  Whatever comes after BUILD_DIR is for pytest, e.g. -k or -x.
+# by side.  Whatever comes after BUILD_DIR is for pytest, e.g. -k or -x.  A test
+# that fails gets a second try, and is named: --reruns 0 for none.
 #
 #   sh tests/e2e/run.sh BUILD_DIR [--conformance] [PYTEST_ARGUMENT...]
 #
@@ -60,7 +61,7 @@ for share in "$first" "$second"; do
 	n=$((n + 1))
 	# shellcheck disable=SC2086
 	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest \
-	    -p no:cacheprovider -rfEsxX --tb=short "$@" $share \
+	    -p no:cacheprovider -rfEsxX --reruns 1 --tb=short "$@" $share \
 	    >"$out/$n" 2>&1 &
 	pids="$pids $!"
 done
@@ -107,6 +108,7 @@ if [ "$what" = conformance ]; then
 fi
 printf '\n%s: %s passed, %s failed, %s errors, ' "$what" "$(total passed)" \
     "$(total failed)" "$(total 'errors?')"
-printf '%s known failures, %s not tested; %s s\n' "$(total xfailed)" \
-    "$(total skipped)" "$(($(date +%s) - begin))"
+printf '%s known failures, %s not tested, %s second tries; %s s\n' \
+    "$(total xfailed)" "$(total skipped)" "$(total rerun)" \
+    "$(($(date +%s) - begin))"
 exit $status

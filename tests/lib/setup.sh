@@ -9,8 +9,9 @@ BUILD_PACKAGES='gcc libc6-dev cmake ninja-build pkg-config libmbedtls-dev
 	libseccomp-dev libpsl-dev libc-ares-dev'
 DEMO_PACKAGES='pebble nginx-light openssl curl python3 ca-certificates'
 TEST_PACKAGES='clang clang-format clang-tidy libclang-rt-dev llvm cppcheck
-	libcmocka-dev python3-pytest debootstrap mandoc util-linux procps
-	iproute2 gcovr xz-utils python3-cryptography'
+	libcmocka-dev python3-pytest python3-pytest-rerunfailures
+	debootstrap mandoc util-linux procps iproute2 gcovr xz-utils
+	python3-cryptography'
 
 say() { printf '\n== %s\n' "$*"; }
 die() { printf '%s\n' "$*" >&2; exit 1; }
