@@ -43,6 +43,7 @@ struct ca_queue { /* one for each CA of the configuration */
 	uint32_t per_hour;    /* renewals without haste, see pace.c */
 	int64_t pace_full_ms; /* how far that hour is used up */
 	int64_t first_at;     /* of what is queued now; 0: nothing is */
+	bool pumping;
 };
 
 struct reload_group { /* one for each command of the configuration */

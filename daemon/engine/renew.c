@@ -620,12 +620,18 @@ next_limited(struct ca_queue *q, int64_t *until)
 	return c;
 }
 
+/* What it begins may end at once, or go to another CA's queue, and so come back
+ * here: the loop that runs already looks again.  The stack does not grow with
+ * the number of those that wait. */
 static void
 pump(struct ca_queue *q)
 {
 	int64_t paced = 0, limited = 0;
 	struct cert *c;
 
+	if (q->pumping)
+		return;
+	q->pumping = true;
 	while (may_start(q)) {
 		c = next_limited(q, &limited);
 		if (c == NULL && q->ready.n != 0)
@@ -637,6 +643,7 @@ pump(struct ca_queue *q)
 			break;
 		begin(q, c);
 	}
+	q->pumping = false;
 	if (paced != 0 && (limited == 0 || paced < limited))
 		again_at(q, paced);
 	else if (limited != 0)
