@@ -84,6 +84,14 @@ get_int(const struct json *o, const char *key)
 	return o != NULL && json_opt_int(o, key, 0, &v, NULL) == 0 ? v : 0;
 }
 
+static unsigned
+get_count(const struct json *o, const char *key)
+{
+	int64_t n = get_int(o, key);
+
+	return n < 0 ? 0 : n > FAILURES_MAX ? FAILURES_MAX : (unsigned)n;
+}
+
 static bool
 get_bool(const struct json *o, const char *key)
 {
@@ -104,6 +112,7 @@ put_trouble(struct json *root, const char *key, const struct trouble *t)
 	json_set_str(o, "type", t->type);
 	json_set_str(o, "row", t->row);
 	json_set_int(o, "failures", t->failures);
+	json_set_int(o, "alike", t->alike);
 	json_set_bool(o, "operator", t->operator);
 	set_time(o, "at", t->at);
 	set_time(o, "since", t->since);
@@ -115,7 +124,6 @@ get_trouble(const struct json *root, const char *key, struct trouble *t)
 {
 	const struct json *o = json_get_object(root, key);
 	const char *type;
-	int64_t n;
 
 	if (o == NULL)
 		return;
@@ -124,8 +132,8 @@ get_trouble(const struct json *root, const char *key, struct trouble *t)
 	type = json_get_text(o, "row");
 	t->row = type == NULL ? NULL : policy_name(type);
 	t->text = get_dup(o, "text");
-	n = get_int(o, "failures");
-	t->failures = n < 0 ? 0 : n > FAILURES_MAX ? FAILURES_MAX : (unsigned)n;
+	t->failures = get_count(o, "failures");
+	t->alike = get_count(o, "alike");
 	t->operator= get_bool(o, "operator");
 	t->at = get_time(o, "at");
 	t->since = get_time(o, "since");
@@ -271,10 +279,9 @@ static void
 get_window(const struct json *root, struct window *w)
 {
 	const struct json *o = json_get_object(root, "window");
-	int64_t n = get_int(o, "failures");
 
 	w->next = get_time(o, "next");
-	w->failures = n < 0 ? 0 : n > FAILURES_MAX ? FAILURES_MAX : (unsigned)n;
+	w->failures = get_count(o, "failures");
 	w->start = get_time(o, "start");
 	w->end = get_time(o, "end");
 	w->picked = get_time(o, "picked");
@@ -314,9 +321,9 @@ get_failover(const struct json *root, const struct conf *conf, struct cert *c)
 	if (name == NULL || i == c->conf->n_cas)
 		return;
 	c->ca_at = i;
-	c->ca_failures = (unsigned)get_int(o, "failures") % FAILURES_MAX;
+	c->ca_failures = get_count(o, "failures");
 	c->rehearse = get_bool(o, "rehearse");
-	c->rehearsed = (unsigned)get_int(o, "rehearsed") % FAILURES_MAX;
+	c->rehearsed = get_count(o, "rehearsed");
 }
 
 static const char *const deploy_names[] = {

@@ -4,6 +4,8 @@
  * budget, and for people.
  */
 
+#include <string.h>
+
 #include "daemon/engine/engine.h"
 #include "daemon/engine/failover.h"
 #include "daemon/engine/policy.h"
@@ -51,6 +53,17 @@ tell_failure(const struct cert *c, const struct err *e, int64_t before)
 	    KV("hint", problem_hint_for(e)), { 0 });
 }
 
+/* With this one; which has not been noted yet. */
+static unsigned
+alike(const struct trouble *t, const struct outcome *o)
+{
+	const char *row = policy_find(o->err, o->where)->name;
+
+	if (t->row == NULL || strcmp(t->row, row) != 0)
+		return 1;
+	return t->alike < FAILING_MAX ? t->alike + 1 : FAILING_MAX;
+}
+
 static void
 decide(const struct engine *en, const struct cert *c, const struct outcome *o,
     struct decision *d)
@@ -58,6 +71,7 @@ decide(const struct engine *en, const struct cert *c, const struct outcome *o,
 	struct policy_in in = { .err = o->err,
 		.where = o->where,
 		.failures = c->issue_trouble.failures,
+		.alike = alike(&c->issue_trouble, o),
 		.not_before = c->have.not_before - en->ahead_s,
 		.not_after = c->have.not_after - en->ahead_s,
 		.now = clock_now() };
@@ -79,6 +93,7 @@ note_failure(struct engine *en, struct cert *c, const struct outcome *o)
 	const char *ca = en->conf->cas[c->queue].name;
 	struct err e = *o->err;
 	int64_t now = clock_now(), before = t->at;
+	unsigned n_alike = alike(t, o);
 	struct decision d;
 
 	if (t->failures < FAILING_MAX)
@@ -108,6 +123,7 @@ note_failure(struct engine *en, struct cert *c, const struct outcome *o)
 	}
 	trouble_set(t, trouble_type(&e), e.what, now);
 	t->row = d.row->name;
+	t->alike = n_alike;
 	t->operator= d.operator;
 	t->next = d.until;
 	tell_failure(c, &e, before);

@@ -208,9 +208,9 @@ policy_name(const char *name)
 
 /* A limit without a word on when it ends. */
 static int64_t
-doubling(unsigned failures)
+doubling(unsigned alike)
 {
-	unsigned n = failures < 6 ? failures : 6;
+	unsigned n = alike < 6 ? alike : 6;
 	int64_t wait = HOUR << (n - 1);
 
 	return (wait < DAY ? wait : DAY) + (int64_t)rnd_below(30);
@@ -229,7 +229,7 @@ wait_of(const struct policy_in *in, enum policy_wait kind)
 		wait = in->err->retry_after_s;
 		return (wait > hourly ? wait : hourly) + (int64_t)rnd_below(30);
 	case WAIT_DOUBLING:
-		return doubling(in->failures);
+		return doubling(in->alike);
 	case WAIT_DAILY:
 		return rnd_jitter(DAY, 5);
 	case WAIT_HOURLY:

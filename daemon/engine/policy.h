@@ -55,7 +55,8 @@ struct policy_row {
 struct policy_in {
 	const struct err *err;
 	enum policy_where where;
-	unsigned failures;             /* in a row, this one included; >= 1 */
+	unsigned failures; /* in a row, this one included; >= 1 */
+	unsigned alike;    /* of them the last ones, of its row; >= 1 */
 	int64_t not_before, not_after; /* of what is in service; 0: nothing */
 	int64_t now;
 };

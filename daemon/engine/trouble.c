@@ -20,6 +20,7 @@ trouble_set(struct trouble *t, const char *type, const char *text, int64_t now)
 	t->text = strdup(text);
 	t->type = type;
 	t->row = NULL;
+	t->alike = 0;
 	t->at = now;
 	if (t->since == 0)
 		t->since = now;

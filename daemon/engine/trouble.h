@@ -12,6 +12,7 @@ struct trouble {
 	int64_t at;        /* the latest */
 	int64_t since;     /* the first of those in a row */
 	unsigned failures; /* in a row */
+	unsigned alike;    /* the latest of them, of that row */
 	int64_t next;      /* not before; 0: none */
 	bool operator;     /* a person must act */
 };

@@ -49,6 +49,7 @@ fails(enum err_kind kind, unsigned problem, int64_t said)
 	struct policy_in in = { .err = &e,
 		.where = WHERE_ORDER,
 		.failures = 1,
+		.alike = 1,
 		.not_before = c.have.not_before,
 		.not_after = c.have.not_after,
 		.now = T0 };

@@ -127,9 +127,11 @@ static void
 check_row(const struct row *r)
 {
 	struct err e = error_of(r);
-	struct policy_in in = {
-		.err = &e, .where = r->where, .failures = 1, .now = T0
-	};
+	struct policy_in in = { .err = &e,
+		.where = r->where,
+		.failures = 1,
+		.alike = 1,
+		.now = T0 };
 	struct decision d;
 	int64_t wait;
 
@@ -187,7 +189,7 @@ static void
 always_finds_a_row(void **state)
 {
 	static const int nums[] = { 0, 5, 200, 400, 404, 500, 503, 999 };
-	struct policy_in in = { .failures = 1, .now = T0 };
+	struct policy_in in = { .failures = 1, .alike = 1, .now = T0 };
 	unsigned kind, problem;
 	struct decision d;
 	struct err e;
@@ -296,24 +298,27 @@ retry_after(void **state)
 	}
 }
 
-/* M1: without a word of the CA, an hour, doubling to a day. */
+/* M1: without a word of the CA, an hour, doubling to a day; by what failed in
+ * another way before, it is no longer. */
 static void
 doubling(void **state)
 {
 	static const int64_t hours[] = { 1, 2, 4, 8, 16, 24, 24 };
 	struct err e = limited(-1);
-	struct policy_in in = { .err = &e, .where = WHERE_ORDER, .now = T0 };
+	struct policy_in in = {
+		.err = &e, .where = WHERE_ORDER, .failures = 50, .now = T0
+	};
 	struct decision d;
 	unsigned i;
 
 	(void)state;
 	for (i = 0; i < NELEM(hours); i++) {
-		in.failures = i + 1;
+		in.alike = i + 1;
 		policy_decide(&in, &d);
 		assert_in_range(
 		    d.until, T0 + hours[i] * HOUR, T0 + hours[i] * HOUR + 30);
 	}
-	in.failures = 1000000;
+	in.alike = 1000000;
 	policy_decide(&in, &d);
 	assert_in_range(d.until, T0 + DAY, T0 + DAY + 30);
 }
