@@ -130,9 +130,6 @@ int64_t renew_next(const struct cert *);
 uint32_t renew_ca(const struct engine *, const struct cert *);
 /* The session of a CA works again, or does not. */
 void renew_ca_changed(void *arg, struct session *);
-/* What such an order counts for at that CA. */
-struct budget_order renew_order(
-    const struct engine *, const struct cert *, uint32_t ca);
 
 /* The test CA of the one that is next, CONF_NONE: none. */
 uint32_t renew_test_ca(const struct engine *, const struct cert *);

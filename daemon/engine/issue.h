@@ -83,9 +83,9 @@ enum issue_mode issue_mode(const struct issue *);
 /* Whether an order at that CA would name the certificate it replaces, so that
  * the CA does not count it (RFC 9773 5, protocol J11). */
 bool issue_replaces(const struct cert *, const struct session *);
-/* Which of that CA's limits such an order counts for. */
-struct budget_order issue_counts(
-    const struct cert *, const struct session *, int64_t now);
+/* Which of that CA's limits such an order counts for; its clock says whether
+ * the window is open. */
+struct budget_order issue_counts(const struct cert *, const struct session *);
 /* A second order within one attempt is one more for the CA's limits. */
 int issue_spend_again(struct cert *, struct session *, struct err *);
 

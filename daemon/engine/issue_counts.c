@@ -44,10 +44,11 @@ issue_replaces(const struct cert *c, const struct session *s)
 }
 
 struct budget_order
-issue_counts(const struct cert *c, const struct session *s, int64_t now)
+issue_counts(const struct cert *c, const struct session *s)
 {
 	const struct window *w = &c->window;
 	const struct issued *h = &c->have;
+	int64_t now = session_now(s);
 
 	return (struct budget_order){
 		.idents = c->conf->idents,
@@ -65,7 +66,7 @@ issue_spend_again(struct cert *c, struct session *s, struct err *e)
 {
 	struct budget *b = session_budget(s);
 	int64_t now = clock_now();
-	struct budget_order o = issue_counts(c, s, session_now(s));
+	struct budget_order o = issue_counts(c, s);
 
 	budget_refund(b, &o, c->spent & ~BUDGET_SPENT_ORDER, now);
 	c->spent = 0;

@@ -186,7 +186,7 @@ static void
 settle_budget(struct engine *en, struct cert *c, const struct outcome *o)
 {
 	struct session *s = en->cas[c->queue].session;
-	struct budget_order order = renew_order(en, c, c->queue);
+	struct budget_order order = issue_counts(c, s);
 	unsigned back = c->spent;
 
 	if (c->order_url != NULL || c->spent == 0)

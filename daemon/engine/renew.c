@@ -60,12 +60,6 @@ renew_ca(const struct engine *en, const struct cert *c)
 						 : failover_ca(c);
 }
 
-struct budget_order
-renew_order(const struct engine *en, const struct cert *c, uint32_t ca)
-{
-	return issue_counts(c, en->cas[ca].session, engine_now(en));
-}
-
 /* What we set ourselves (waits, heaps) is by our own clock, whatever it shows;
  * what a certificate or a window says is by the CA's (protocol J16). */
 static int64_t
@@ -486,7 +480,7 @@ room_at(const struct engine *en, const struct cert *c, uint32_t ca)
 {
 	const struct session *s = en->cas[ca].session;
 	const struct budget *b = session_budget(s);
-	struct budget_order o = renew_order(en, c, ca);
+	struct budget_order o = issue_counts(c, s);
 	int64_t now = clock_now(), blocked = session_blocked(s, NULL);
 	int64_t failed =
 	    budget_failed_when(b, o.idents, o.n_idents, c->forced, now);
@@ -533,7 +527,7 @@ afford(struct ca_queue *q, struct cert *c)
 {
 	struct engine *en = q->engine;
 	struct budget *b = session_budget(q->session);
-	struct budget_order order = renew_order(en, c, c->queue);
+	struct budget_order order = issue_counts(c, q->session);
 	int64_t now = clock_now(), until, own;
 	struct budget_wait why;
 
@@ -612,7 +606,7 @@ next_limited(struct ca_queue *q, int64_t *until)
 	if (it == NULL)
 		return NULL;
 	c = OF(it, ready);
-	order = renew_order(q->engine, c, c->queue);
+	order = issue_counts(c, q->session);
 	*until =
 	    budget_when(session_budget(q->session), &order, clock_now(), &why);
 	if (*until != 0 && why.limit == LIMIT_NEW_ORDERS)
