@@ -139,8 +139,15 @@ static int
 begin_renew(struct ctl *ctl, const struct args *a)
 {
 	AUTO(json_free) struct json *root = NULL;
+	int r = ask_cert(ctl, "POST", a->what, "/renew", &root);
 
-	return ask_cert(ctl, "POST", a->what, "/renew", &root);
+	if (r != EXIT_WELL)
+		return r;
+	if (!a->wait)
+		printf("%s: renewal begun (acmectl status tells how it goes)\n",
+		    a->what);
+	print_lifted(root);
+	return r;
 }
 
 int
@@ -165,11 +172,7 @@ cmd_renew(struct ctl *ctl, const struct args *a)
 		return ctl_follow(ctl, a,
 		    json_get_array(root, "reload") == NULL ? ends : ends + 1,
 		    begin_renew);
-	r = begin_renew(ctl, a);
-	if (r == EXIT_WELL)
-		printf("%s: renewal begun (acmectl status tells how it goes)\n",
-		    a->what);
-	return r;
+	return begin_renew(ctl, a);
 }
 
 static int

@@ -65,6 +65,7 @@ int ctl_follow(struct ctl *, const struct args *, const struct ctl_end *,
 /* print*.c */
 void print_status(const struct ctl *, const struct json *);
 void print_cert(const struct ctl *, const struct json *);
+void print_lifted(const struct json *);
 void print_event(const struct ctl *, const struct json *);
 void print_budget(const struct ctl *, const struct json *);
 void print_forget(const struct ctl *, const struct json *, const char *name);

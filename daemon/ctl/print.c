@@ -12,6 +12,7 @@
 #define NAME_WIDTH       30
 #define NEXT_WIDTH       21
 #define LIMITS_MAX       5
+#define LIFTED_MAX       4096
 #define UNCONFIGURED_MAX 20
 
 /* The character in front of a certificate, and its colour. */
@@ -479,6 +480,31 @@ print_forget(const struct ctl *ctl, const struct json *root, const char *name)
 	     "fails at its\n  next start or reload.  Its files and keys move "
 	     "to archive/ in the state\n  folder, and acmed remembers nothing "
 	     "of it any more.");
+}
+
+void
+print_lifted(const struct json *root)
+{
+	const struct json *list = json_get_array(root, "lifted"), *o;
+	char until[OUT_SPAN];
+	size_t i;
+
+	for (i = 0; i < json_len(list); i++) {
+		AUTO(buf_done) struct buf line = BUF_INIT(LIFTED_MAX);
+		AUTO(free) char *ca = out_text(o = json_at(list, i), "ca");
+		AUTO(free) char *why = out_text(o, "text");
+
+		out_relative(o, "until", until, sizeof(until));
+		if (ca == NULL)
+			buf_printf(&line, "the next try was to be %s", until);
+		else if (*until == '\0')
+			buf_printf(&line, "CA %s waited for you", ca);
+		else
+			buf_printf(
+			    &line, "CA %s was to be asked %s", ca, until);
+		buf_printf(&line, ": %s", out_or_empty(why));
+		out_line("lifted:", buf_str(&line));
+	}
 }
 
 struct event_print {

@@ -120,14 +120,18 @@ static void
 renew_one(const struct call_ctx *x)
 {
 	struct cert *c = find(x);
+	struct json *stops, *root;
 
 	if (c == NULL) {
 		no_such(x);
 		return;
 	}
 	log_info("renewal asked for", KV("cert", c->conf->name));
+	stops = view_stops(x->engine, c);
 	renew_now(x->engine, c);
-	answer(x->req, 202, view_cert(x->engine, c));
+	root = view_cert(x->engine, c);
+	json_set(root, "lifted", stops);
+	answer(x->req, 202, root);
 }
 
 static void

@@ -120,7 +120,8 @@ void renew_done(struct engine *);
 void renew_look(struct engine *, struct cert *);
 /* At all of them, soon: the clock has changed. */
 void renew_all(struct engine *);
-/* An operator wants it renewed now, whatever the back-off. */
+/* An operator wants it renewed now, whatever the back-off, and whatever the CAs
+ * of its list are waiting for. */
 void renew_now(struct engine *, struct cert *);
 /* An operator wants it tried out; busy: -1 and why. */
 int renew_check(struct engine *, struct cert *, enum issue_mode, struct err *);

@@ -267,13 +267,36 @@ on_all(void *arg)
 		wake(en);
 }
 
+/* All of its list are tried again, and the first that waits for a person is
+ * next. */
+static void
+unblock(struct engine *en, struct cert *c)
+{
+	const uint32_t *cas = c->conf->cas;
+	const char *why;
+	uint32_t i;
+
+	for (i = 0; c->order_url == NULL && i < c->ca_at; i++)
+		if (session_blocked(en->cas[cas[i]].session, NULL) == INT64_MAX)
+			failover_to(c, i);
+	for (i = 0; i < c->conf->n_cas; i++) {
+		if (session_blocked(en->cas[cas[i]].session, &why) != 0)
+			log_info("the CA is tried again at once",
+			    KV("cert", c->conf->name),
+			    KV("ca", en->conf->cas[cas[i]].name),
+			    KV("error", why));
+		session_unblock(en->cas[cas[i]].session);
+	}
+}
+
 void
 renew_now(struct engine *en, struct cert *c)
 {
 	c->forced = true;
 	c->rehearse = false;
 	c->issue_trouble.operator= false;
-	session_unblock(en->cas[renew_ca(en, c)].session);
+	leave(en, c); /* or it begins where it is now */
+	unblock(en, c);
 	if (en->clock_bad) /* a person does not wait for the next look */
 		clock_ask(en);
 	renew_look(en, c);

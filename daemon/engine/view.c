@@ -387,6 +387,38 @@ set_window(const struct cert *c, struct json *o)
 		json_set_str(to, "url", w->url);
 }
 
+static void
+push_stop(struct json *list, const char *ca, const char *why, int64_t until)
+{
+	struct json *o = json_push_object(list);
+
+	if (ca != NULL)
+		json_set_str(o, "ca", ca);
+	json_set_str(o, "text", why);
+	view_time(o, "until", until == INT64_MAX ? 0 : until);
+}
+
+struct json *
+view_stops(const struct engine *en, const struct cert *c)
+{
+	const struct trouble *t = &c->issue_trouble;
+	struct json *list = json_array();
+	int64_t until;
+	const char *why;
+	uint32_t i;
+
+	if (t->next > clock_now() && t->text != NULL)
+		push_stop(list, NULL, t->text, t->next);
+	for (i = 0; i < c->conf->n_cas; i++) {
+		const struct session *s = en->cas[c->conf->cas[i]].session;
+
+		until = session_blocked(s, &why);
+		if (until != 0)
+			push_stop(list, session_ca(s)->name, why, until);
+	}
+	return list;
+}
+
 struct json *
 view_cert(const struct engine *en, const struct cert *c)
 {

@@ -15,6 +15,10 @@ struct json *view_status(const struct engine *, uint32_t from, uint32_t limit);
 /* All that is known of one certificate. */
 struct json *view_cert(const struct engine *, const struct cert *);
 
+/* What renew_now() would lift: what keeps it and the CAs of its list waiting.
+ */
+struct json *view_stops(const struct engine *, const struct cert *);
+
 /* view_plan.c: what is left of the CAs' limits. */
 struct json *view_budget(const struct engine *);
 /* What that configuration would do; NULL: no memory. */

@@ -94,6 +94,24 @@ def test_not_at_the_first_failure(two):
     assert t.d.cert(NAME)["issued_by"] == "second"
 
 
+def test_renew_lifts_stops(two):
+    """The first CA waits for a person, who says: now.  It is asked, though the
+    second one could be, and what was lifted is said."""
+    t = two()
+    t.first.rule("POST", ORDER, times=1, answer=problem(
+        "userActionRequired", 403, "new terms"))
+    t.d.start()
+    t.d.installed(NAME)
+    assert t.d.cert(NAME)["issued_by"] == "second"
+    r = t.d.ctl("renew", NAME)
+    assert r.returncode == 0
+    assert "CA first waited for you: userActionRequired: new terms" in \
+        " ".join(r.stdout.split())
+    t.d.installed(NAME, version=2)
+    assert t.d.cert(NAME)["issued_by"] == "first"
+    assert "lifted" not in t.d.ctl("renew", NAME).stdout
+
+
 def test_not_for_what_is_ours(two):
     """N2: a name that no CA could validate is not taken to the next one."""
     t = two()

@@ -573,6 +573,31 @@ plan_large(void **state)
 }
 
 static void
+lifted(const struct ctl *c, const struct json *root)
+{
+	(void)c;
+	print_lifted(root);
+}
+
+static void
+what_was_lifted(void **state)
+{
+	(void)state;
+	expect(lifted, "{}", "");
+	expect(lifted, "{\"lifted\": []}", "");
+	expect(lifted,
+	    "{\"lifted\": [{\"text\": \"two: no\\u001b[1m\","
+	    " \"until\": \"2026-11-24T13:04:05Z\"},"
+	    " {\"ca\": \"one\", \"text\": \"new terms\"},"
+	    " {\"ca\": \"two\", \"text\": \"HTTP status 503\","
+	    " \"until\": \"2026-11-23T15:09:05Z\"}]}",
+	    "  lifted:      the next try was to be in 22 h: two: no?[1m\n"
+	    "  lifted:      CA one waited for you: new terms\n"
+	    "  lifted:      CA two was to be asked in 5 min: HTTP status "
+	    "503\n");
+}
+
+static void
 print_forget_old(const struct ctl *c, const struct json *root)
 {
 	print_forget(c, root, "old");
@@ -636,8 +661,8 @@ main(void)
 	const struct CMUnitTest tests[] = { T(well), T(nothing), T(queue),
 		T(unconfigured), T(many_unconfigured), T(paused), T(whole_url),
 		T(replaced), T(late), T(shown), T(events), T(budget),
-		T(plan_nothing), T(plan), T(plan_large), T(forget), T(colours),
-		T(counts) };
+		T(plan_nothing), T(plan), T(plan_large), T(what_was_lifted),
+		T(forget), T(colours), T(counts) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
