@@ -102,6 +102,8 @@ ca_line(const struct json *cert, bool always)
 	AUTO(free) char *by = out_text(cert, "issued_by");
 	char buf[OUT_TEXT];
 	bool other = ca != NULL && by != NULL && strcmp(ca, by) != 0;
+	const struct json *list = json_get_array(cert, "passed_over");
+	size_t i;
 
 	if (other) {
 		(void)snprintf(buf, sizeof(buf),
@@ -109,6 +111,14 @@ ca_line(const struct json *cert, bool always)
 		out_line("CA:", buf);
 	} else if (always) {
 		out_line("CA:", ca);
+	}
+	for (i = 0; i < json_len(list); i++) {
+		AUTO(free) char *name = out_text(json_at(list, i), "ca");
+		AUTO(free) char *why = out_text(json_at(list, i), "text");
+
+		(void)snprintf(buf, sizeof(buf), "%.64s, which %.110s",
+		    out_or_empty(name), out_or_empty(why));
+		out_line("passed over:", buf);
 	}
 }
 

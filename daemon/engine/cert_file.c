@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/engine/certs.h"
+#include "daemon/engine/failover.h"
 #include "daemon/engine/policy.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/clock.h"
@@ -318,7 +319,8 @@ get_failover(const struct json *root, const struct conf *conf, struct cert *c)
 	for (i = 0; name != NULL && i < c->conf->n_cas; i++)
 		if (strcmp(conf->cas[c->conf->cas[i]].name, name) == 0)
 			break;
-	if (name == NULL || i == c->conf->n_cas)
+	if (name == NULL || i == c->conf->n_cas ||
+	    failover_refusal(conf, c, i) != NULL)
 		return;
 	c->ca_at = i;
 	c->ca_failures = get_count(o, "failures");

@@ -30,23 +30,37 @@ failover_to(struct cert *c, uint32_t at)
 	c->rehearsed = 0;
 }
 
-static void
-advance(struct cert *c)
+/* The next that may issue it; itself when there is no other. */
+static uint32_t
+next_of(const struct conf *conf, const struct cert *c)
 {
-	failover_to(c, (c->ca_at + 1) % c->conf->n_cas);
+	uint32_t at = c->ca_at;
+
+	do
+		at = (at + 1) % c->conf->n_cas;
+	while (at != c->ca_at && failover_refusal(conf, c, at) != NULL);
+	return at;
+}
+
+const char *
+failover_refusal(const struct conf *conf, const struct cert *c, uint32_t at)
+{
+	return conf_refusal(&conf->cas[c->conf->cas[at]], c->conf);
 }
 
 bool
 failover_after(const struct conf *conf, struct cert *c, struct decision *d,
     unsigned left, int64_t now)
 {
-	if (!d->failover || c->conf->n_cas < 2)
+	uint32_t next = next_of(conf, c);
+
+	if (!d->failover || next == c->ca_at)
 		return false;
 	c->ca_failures++;
 	if (c->ca_failures < conf->failover_after && !short_of_time(c, left) &&
 	    !d->operator&& d->row->wait != WAIT_SAID)
 		return false;
-	advance(c);
+	failover_to(c, next);
 	if (c->ca_at == 0)
 		return true;
 	d->until = now + 1 + (int64_t)rnd_below(SOON_S);
@@ -65,16 +79,17 @@ bool
 failover_blocked(const struct conf *conf, struct cert *c,
     const struct breaker *b, unsigned left, int64_t now)
 {
+	uint32_t next = next_of(conf, c);
 	bool lasting;
 
-	if (c->conf->n_cas < 2 || b->until == 0 || !may_leave(c))
+	if (next == c->ca_at || b->until == 0 || !may_leave(c))
 		return false;
 	lasting = c->have.version == 0 || short_of_time(c, left) ||
 		  now - b->since >= OUTAGE_S;
 	if (b->until != INT64_MAX &&
 	    !(lasting && b->counted >= conf->failover_after))
 		return false;
-	advance(c);
+	failover_to(c, next);
 	return true;
 }
 

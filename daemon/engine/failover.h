@@ -26,6 +26,10 @@ bool failover_after(const struct conf *, struct cert *, struct decision *d,
 bool failover_blocked(const struct conf *, struct cert *,
     const struct breaker *, unsigned left, int64_t now);
 
+/* Why that one of its list is passed over; NULL: it is not. */
+const char *failover_refusal(
+    const struct conf *, const struct cert *, uint32_t at);
+
 /* That one of its list is next. */
 void failover_to(struct cert *, uint32_t at);
 

@@ -277,7 +277,8 @@ unblock(struct engine *en, struct cert *c)
 	uint32_t i;
 
 	for (i = 0; c->order_url == NULL && i < c->ca_at; i++)
-		if (session_blocked(en->cas[cas[i]].session, NULL) == INT64_MAX)
+		if (failover_refusal(en->conf, c, i) == NULL &&
+		    session_blocked(en->cas[cas[i]].session, NULL) == INT64_MAX)
 			failover_to(c, i);
 	for (i = 0; i < c->conf->n_cas; i++) {
 		if (session_blocked(en->cas[cas[i]].session, &why) != 0)
@@ -530,6 +531,8 @@ elsewhere(struct engine *en, struct cert *c, int64_t *until)
 	    !policy_is_long(wait, c->have.not_after - en->ahead_s, clock_now()))
 		return false;
 	for (i = 0; i < c->conf->n_cas; i++) {
+		if (failover_refusal(en->conf, c, i) != NULL)
+			continue;
 		at = room_at(en, c, c->conf->cas[i]);
 		*until = at != 0 && at < *until ? at : *until;
 		if (at != 0)

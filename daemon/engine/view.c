@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/engine/failover.h"
 #include "daemon/engine/plan.h"
 #include "daemon/engine/schedule.h"
 #include "lib/acme/problem.h"
@@ -148,6 +149,26 @@ set_recall(const struct engine *en, const struct cert *c, struct json *o)
 		json_set_str(r, "url", c->window.url);
 }
 
+/* Of its list, which will never be asked, and why. */
+static void
+set_passed_over(const struct engine *en, const struct cert *c, struct json *o)
+{
+	struct json *list = NULL, *one;
+	const char *why;
+	uint32_t i;
+
+	for (i = 0; i < c->conf->n_cas; i++) {
+		why = failover_refusal(en->conf, c, i);
+		if (why == NULL)
+			continue;
+		if (list == NULL)
+			list = json_set_array(o, "passed_over");
+		one = json_push_object(list);
+		json_set_str(one, "ca", en->conf->cas[c->conf->cas[i]].name);
+		json_set_str(one, "text", why);
+	}
+}
+
 static void
 brief(const struct engine *en, const struct cert *c, struct json *o)
 {
@@ -160,6 +181,7 @@ brief(const struct engine *en, const struct cert *c, struct json *o)
 	json_set_str(o, "state", out ? "trying out" : state(c));
 	json_set_str(
 	    o, "ca", session_ca(en->cas[renew_ca(en, c)].session)->name);
+	set_passed_over(en, c, o);
 	if (h->version != 0)
 		json_set_str(o, "issued_by", h->ca);
 	view_time(o, "not_after", h->not_after);

@@ -32,26 +32,47 @@ check_agree(struct load *ld)
 }
 
 /* Protocol G3, and what N says of the presets. */
-static void
-check_ip(struct load *ld, const struct conf_ca *ca, const struct conf_cert *c,
-    struct where ip)
+const char *
+conf_refusal(const struct conf_ca *ca, const struct conf_cert *c)
 {
-	const struct preset *p = preset_at(ca->directory);
+	const struct preset *p = c->has_ip ? preset_at(ca->directory) : NULL;
 
-	if (ip.line == 0 || p == NULL)
-		return;
+	if (p == NULL)
+		return NULL;
+	if (p->no_ip)
+		return "issues no certificates for IP addresses";
 	if (p->shortlived_ip &&
 	    (c->profile == NULL || strcmp(c->profile, SHORTLIVED) != 0))
-		diag_error(&ld->diags, ip,
-		    "CA `%s` issues certificates for IP addresses only with "
-		    "`profile: " SHORTLIVED "`, found %s%s%s",
-		    ca->name, c->profile == NULL ? "none" : "`",
-		    c->profile == NULL ? "" : c->profile,
-		    c->profile == NULL ? "" : "`");
-	else if (p->no_ip)
-		diag_error(&ld->diags, ip,
-		    "CA `%s` issues no certificates for IP addresses",
-		    ca->name);
+		return "issues certificates for IP addresses only with "
+		       "`profile: " SHORTLIVED "`";
+	return NULL;
+}
+
+/* The first of the list has to do; another one is a spare. */
+static void
+check_list(struct load *ld, const struct conf_cert *c, struct where ip)
+{
+	const struct conf_ca *ca;
+	const char *why;
+	uint32_t i;
+
+	for (i = 0; c->has_ip && i < c->n_cas; i++) {
+		if (c->cas[i] == CONF_NONE)
+			continue;
+		ca = &ld->cas[c->cas[i]];
+		why = conf_refusal(ca, c);
+		if (why == NULL)
+			continue;
+		if (i == 0 && c->profile != NULL)
+			diag_error(&ld->diags, ip,
+			    "CA `%s` %s, found `profile: %s`", ca->name, why,
+			    c->profile);
+		else if (i == 0)
+			diag_error(&ld->diags, ip, "CA `%s` %s", ca->name, why);
+		else
+			diag_warn(&ld->diags, ip,
+			    "CA `%s` %s: it is passed over", ca->name, why);
+	}
 }
 
 static void
@@ -68,8 +89,7 @@ resolve_cert(struct load *ld, uint32_t i)
 	c->n_cas = cas->n;
 	if (c->profile == NULL)
 		set_profile(c, d);
-	if (c->cas[0] != CONF_NONE)
-		check_ip(ld, &ld->cas[c->cas[0]], c, draft->ip);
+	check_list(ld, c, draft->ip);
 	if ((int)c->key == -1)
 		c->key = (enum conf_key)d->key;
 	if (c->preferred_chain == NULL)

@@ -78,6 +78,7 @@ struct conf_cert {
 	uint32_t reload; /* index in commands, or CONF_NONE */
 	enum conf_key key;
 	bool profile_required; /* a CA that does not offer it will not do */
+	bool has_ip;           /* among idents */
 };
 
 enum conf_others { CONF_OTHERS_READ, CONF_OTHERS_REFUSE };
@@ -135,6 +136,11 @@ void conf_report_done(struct conf_report *);
  * filled.
  */
 int conf_read(const char *path, struct buf *bundle, struct conf_report *);
+
+/* Why a CA of its list will never issue it, as far as the presets know: to go
+ * behind the CA's name.  NULL: it may.  The first one of the list always may.
+ */
+const char *conf_refusal(const struct conf_ca *, const struct conf_cert *);
 
 /* Parse a bundle.  NULL with every error in the report.  Warnings either way.
  */

@@ -292,6 +292,7 @@ add_cert(struct load *ld, struct entry *en, struct where at)
 		.n_idents = en->names.n,
 		.preferred_chain = en->preferred_chain,
 		.line = at.line,
+		.has_ip = en->names.ip.line != 0,
 		.reload = en->reload,
 		.key = (enum conf_key)en->key };
 	set_profile(c, en);

@@ -451,12 +451,11 @@ static const struct bad names[] = {
 	  "certificate: remove one of them\n"
 	  "m:3:45: `*.a.example`: " WILD },
 	{ HEAD "domains: [192.0.2.1]\n", "m:2:11: CA `letsencrypt` issues "
-	  "certificates for IP addresses only with `profile: shortlived`, "
-	  "found none\n" },
+	  "certificates for IP addresses only with `profile: shortlived`\n" },
 	{ HEAD "domains:\n- {name: x, names: [a.example, \"2001:db8::1\"], "
 	  "profile: classic}\n",
 	  "m:3:32: CA `letsencrypt` issues certificates for IP addresses "
-	  "only with `profile: shortlived`, found `classic`\n" },
+	  "only with `profile: shortlived`, found `profile: classic`\n" },
 	{ HEAD "defaults: {ca: zerossl}\nca:\n  zerossl: {eab: {kid: x, "
 	  "hmac-file: /x}}\ndomains: [192.0.2.1]\n", "m:5:11: CA `zerossl` "
 	  "issues no certificates for IP addresses\n" },

@@ -364,6 +364,20 @@ late(void **state)
 }
 
 static void
+passed_over(void **state)
+{
+	(void)state;
+	expect(print_cert,
+	    "{\"name\":\"ip\",\"ca\":\"letsencrypt\",\"passed_over\":"
+	    "[{\"ca\":\"zerossl\",\"text\":\"issues no certificates for IP "
+	    "addresses\"}]}",
+	    "ip\n"
+	    "  CA:          letsencrypt\n"
+	    "  passed over: zerossl, which issues no certificates for IP "
+	    "addresses\n");
+}
+
+static void
 shown(void **state)
 {
 	(void)state;
@@ -660,9 +674,9 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 	const struct CMUnitTest tests[] = { T(well), T(nothing), T(queue),
 		T(unconfigured), T(many_unconfigured), T(paused), T(whole_url),
-		T(replaced), T(late), T(shown), T(events), T(budget),
-		T(plan_nothing), T(plan), T(plan_large), T(what_was_lifted),
-		T(forget), T(colours), T(counts) };
+		T(replaced), T(late), T(shown), T(passed_over), T(events),
+		T(budget), T(plan_nothing), T(plan), T(plan_large),
+		T(what_was_lifted), T(forget), T(colours), T(counts) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,7 +19,8 @@
 
 static const uint32_t list[] = { 4, 2, 7 };
 static struct conf_cert confs = { .name = "a", .cas = list, .n_cas = 3 };
-static const struct conf conf = { .failover_after = 3 };
+static struct conf_ca cas[8];
+static const struct conf conf = { .failover_after = 3, .cas = cas };
 static struct cert c;
 static struct decision d;
 static struct err e;
@@ -33,6 +34,8 @@ setup(void **state)
 		.not_before = T0 - 30 * DAY,
 		.not_after = T0 + 60 * DAY };
 	confs.n_cas = 3;
+	confs.has_ip = false;
+	cas[2].directory = "https://acme.zerossl.com/v2/DV90";
 	return 0;
 }
 
@@ -95,6 +98,28 @@ round_again(void **state)
 	assert_true(fails(ERR_PROBLEM, PROBLEM_CAA, -1));
 	assert_int_equal(failover_ca(&c), 4);
 	assert_in_range(d.until, T0 + 48, T0 + 72);
+	assert_true(d.operator);
+}
+
+/* A CA that would refuse is not one of those that have a turn. */
+static void
+passed_over(void **state)
+{
+	struct breaker b = { .until = INT64_MAX, .since = T0 };
+
+	(void)state;
+	confs.has_ip = true;
+	assert_true(fails(ERR_PROBLEM, PROBLEM_CAA, -1));
+	assert_int_equal(failover_ca(&c), 7);
+	assert_true(fails(ERR_PROBLEM, PROBLEM_CAA, -1));
+	assert_int_equal(failover_ca(&c), 4);
+	assert_true(failover_blocked(&conf, &c, &b, left(), T0));
+	assert_int_equal(failover_ca(&c), 7);
+	failover_reset(&c);
+	confs.n_cas = 2;
+	assert_false(fails(ERR_PROBLEM, PROBLEM_CAA, -1));
+	assert_false(failover_blocked(&conf, &c, &b, left(), T0));
+	assert_int_equal(failover_ca(&c), 4);
 	assert_true(d.operator);
 }
 
@@ -231,6 +256,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(after_so_many),
 		T(round_again),
+		T(passed_over),
 		T(only_one),
 		T(short_of_time),
 		T(never),
