@@ -20,7 +20,8 @@
 #include "lib/base/str.h"
 #include "lib/io/json.h"
 
-#define PAYLOAD_MAX 16384
+#define PAYLOAD_MAX  16384
+#define DIR_FRESH_MS INT64_C(3600000)
 
 static int step_directory(struct session *, struct err *);
 static int step_key(struct session *, struct err *);
@@ -339,6 +340,22 @@ got_directory(void *arg, const struct http_reply *h, const struct err *net)
 	go_on(s);
 }
 
+static bool
+directory_is_fresh(const struct session *s)
+{
+	return s->dir_at_ms != 0 &&
+	       clock_mono_ms() - s->dir_at_ms < DIR_FRESH_MS;
+}
+
+bool
+session_look_again(struct session *s)
+{
+	if (directory_is_fresh(s))
+		return false;
+	s->dir_at_ms = 0;
+	return true;
+}
+
 static int
 step_directory(struct session *s, struct err *e)
 {
@@ -352,7 +369,7 @@ step_directory(struct session *s, struct err *e)
 		.redirects = 5,
 	};
 
-	if (s->dir_at_ms != 0 && clock_mono_ms() - s->dir_at_ms < 3600000)
+	if (directory_is_fresh(s))
 		return 0;
 	(void)request_slot(s); /* counts, and has never to wait */
 	s->dir_call = http_start(s->env->http, &req, got_directory, s, e);

@@ -103,6 +103,7 @@ struct issue {
 	bool told_when; /* the CA said Retry-After: do not be cleverer */
 	bool abandoned, second_key, outlived;
 	bool caa;           /* look at it first */
+	bool looked_again;  /* for a profile that was not there */
 	bool looks_beside;  /* at the directory of the CA that is rehearsed */
 	bool ordered;       /* the CA has made an order, or may have */
 	bool issued;        /* and a certificate of it */

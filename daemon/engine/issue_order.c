@@ -60,6 +60,15 @@ list_len(const char **list)
 	return n;
 }
 
+static bool
+has_profile(const struct issue *is)
+{
+	const char *profile = is->cert->conf->profile;
+	const struct directory *d = session_directory(is->session);
+
+	return profile == NULL || d == NULL || in_list(d->profiles, profile);
+}
+
 /* Profiles that are not advertised are not sent (protocol K1). */
 static int
 check_profile(struct issue *is, struct err *e)
@@ -68,8 +77,7 @@ check_profile(struct issue *is, struct err *e)
 	const struct conf_cert *cc = is->cert->conf;
 	const struct directory *d = session_directory(is->session);
 
-	if (cc->profile == NULL || d == NULL ||
-	    in_list(d->profiles, cc->profile))
+	if (has_profile(is))
 		return 0;
 	if (!cc->profile_required) {
 		log_info("the CA does not offer the preferred profile",
@@ -93,6 +101,12 @@ got_look(struct issue *is, const struct answer *a, struct err *e)
 	(void)a;
 	if (is->looks_beside)
 		return NEXT_TO(STEP_LOOK);
+	/* a directory is kept for hours, and CAs do add profiles */
+	if (!is->looked_again && !has_profile(is) &&
+	    session_look_again(is->session)) {
+		is->looked_again = true;
+		return NEXT_TO(STEP_LOOK);
+	}
 	if (check_profile(is, e) == -1)
 		return NEXT_FAILED;
 	is->at = 0;

@@ -107,6 +107,9 @@ const char *session_account_url(const struct session *); /* NULL: none yet */
 void session_proved(struct session *);
 const char *session_thumbprint(const struct session *); /* NULL: no key yet */
 const struct directory *session_directory(const struct session *); /* or NULL */
+/* What it lacks may have come since: the next ask fetches it anew.  False: it
+ * is not an hour old. */
+bool session_look_again(struct session *);
 
 /* What may be asked of it; after a change, session_budget_changed(). */
 struct budget *session_budget(const struct session *);
