@@ -98,8 +98,9 @@ tell(const struct engine *en, const struct cert *c)
 			 "renewal window is over",
 		    KV("cert", c->conf->name), KV("ca", c->have.ca),
 		    KV("start", start), KV("end", end), KV("see", w->url));
-	else if (cert_renew_at(c) < w->picked)
-		log_warn("the CA's renewal window is later than acmed waits",
+	else if (cert_renew_at(c) < w->start)
+		/* nothing to act on: it is renewed, if not when the CA likes */
+		log_info("the CA's renewal window is later than acmed waits",
 		    KV("cert", c->conf->name), KV("ca", c->have.ca),
 		    KV("start", start), KV("end", end), KV("renewal", at));
 	else

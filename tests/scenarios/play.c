@@ -76,6 +76,7 @@ static struct play {
 	struct buf plan; /* the last one as text */
 	struct buf log;
 	unsigned n_errors; /* lines of that level in it */
+	unsigned n_warnings;
 	bool failed;
 } play;
 
@@ -130,6 +131,7 @@ on_log(void *arg, enum log_level level, const char *msg, const struct kv *kv)
 
 	(void)arg;
 	play.n_errors += level == LOG_L_ERR;
+	play.n_warnings += level == LOG_L_WARN;
 	sim_memory_fails = false;
 	buf_printf(log, "  %" PRId64 " %s", (sim_ms() - 1000000) / 1000, msg);
 	for (; kv->key != NULL; kv++) {
@@ -1495,6 +1497,12 @@ x_errors(char *args)
 }
 
 static int
+x_warnings(char *args)
+{
+	return want_count("warnings in the log", play.n_warnings, args);
+}
+
+static int
 x_log(char *args)
 {
 	return fits(args, buf_str(&play.log)) ? 0 : mismatch("not logged");
@@ -1606,6 +1614,7 @@ static const struct command expectations[] = {
 	{ "url",            x_hint },
 	{ "version",        x_version },
 	{ "waits",          x_waits },
+	{ "warnings",       x_warnings },
 	{ "window",         x_window },
 	{ "window-url",     x_window_url },
 };
@@ -1768,7 +1777,7 @@ reset(void)
 	play.certs = BUF_INIT(1 << 20);
 	play.plan = BUF_INIT(1 << 20);
 	play.log = BUF_INIT(256 << 20);
-	play.n_errors = 0;
+	play.n_errors = play.n_warnings = 0;
 	sim_http_reset();
 	mint_reset();
 	sim_dns_reset();
