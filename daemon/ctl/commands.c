@@ -342,7 +342,8 @@ cmd_forget(struct ctl *ctl, const struct args *a)
 	if (path == NULL)
 		printf("%s: forgotten; there were no files\n", a->what);
 	else
-		printf("%s: forgotten; its files and keys are in\n%s\n",
+		printf("%s: forgotten; its files and keys are in\n%s\n"
+		       "until you delete them\n",
 		    a->what, path);
 	return EXIT_WELL;
 }

@@ -2,10 +2,13 @@
 """Looking ahead and putting away: plan, budget, check, forget."""
 import copy
 import json
+import os
 import re
 import signal
+import time
 
 import pytest
+from util import ROOT, run
 
 pytestmark = pytest.mark.root
 
@@ -185,6 +188,48 @@ def test_forget(running):
     reloaded(d, domains=DOMAINS)
     d.installed("shop")
     assert "is not in" not in d.ctl("status").stdout
+
+
+def manual_says(d, days):
+    """The commands in acmed(8) that delete what is old, with that age."""
+    page = (ROOT / "daemon/supervisor/acmed.8").read_text()
+    text = page[page.index("cd /var/lib/acmed || exit 1"):]
+    text = text[:text.index("\n.Ed")].replace("/var/lib/acmed", str(d.state))
+    assert text.count("-ctime +90") == 2
+    r = run("sh", "-c", text.replace("-ctime +90", f"-ctime {days}"))
+    assert (r.returncode, r.stdout, r.stderr) == (0, "", "")
+
+
+def test_kept_for_ever(running):
+    """What is archived or put aside stays, until a person follows the manual;
+    and acmed does without."""
+    d = running
+    reloaded(d, domains=["a.example.org"])
+    r = d.ctl("forget", "shop", "--yes")
+    assert r.returncode == 0 and "until you delete them" in r.stdout
+    d.stop()
+    archived, = (d.state / "archive").iterdir()
+    account = d.state / "engine" / "accounts" / "test.json"
+    account.write_bytes(b"{]")
+    old = time.time() - 10 * 365 * 86400
+    for p in archived, *archived.rglob("*"):
+        os.utime(p, (old, old), follow_symlinks=False)
+    d.start()
+    aside, = account.parent.glob(".bad-*")
+    d.renew("a.example.org")
+    d.installed("a.example.org", version=2)
+    manual_says(d, "+90")
+    assert (archived / "1" / "privkey.pem").exists() and aside.exists()
+    kept = sorted(p for x in ("engine", "keeper", "versions")
+                  for p in (d.state / x).rglob("*.[jp]*") if p != aside)
+    manual_says(d, "-1")
+    assert not archived.exists() and not aside.exists()
+    assert (d.state / "archive").is_dir()
+    assert all(p.exists() for p in kept)
+    r = d.ctl("forget", "shop", "--yes")
+    assert r.returncode == 2 and "shop" in r.stderr
+    reloaded(d, domains=DOMAINS)
+    d.installed("shop")
 
 
 def test_forget_what_was_never_issued(ca, acmed):

@@ -202,7 +202,8 @@ def test_forget(daemon):
     r = daemon.ctl("forget", "old", "--yes")
     assert r.returncode == 0
     assert r.stdout == ("old: forgotten; its files and keys are in\n"
-                        "/var/lib/acmed/archive/old-20261123T150405Z\n")
+                        "/var/lib/acmed/archive/old-20261123T150405Z\n"
+                        "until you delete them\n")
     assert daemon.posts() == ["/v1/certificates/old/forget"]
     for say in b"n\n", b"\n", b"yess\n", b"\x04":
         code, seen = daemon.on_terminal("forget", "old", say=say)
