@@ -74,16 +74,6 @@ ari_watch(struct engine *en, struct cert *c)
 }
 
 static void
-saved(void *arg, const struct err *e)
-{
-	const struct cert *c = arg;
-
-	if (e != NULL)
-		log_error("renewal window not saved", KV("cert", c->conf->name),
-		    KV("error", e->what));
-}
-
-static void
 tell(const struct engine *en, const struct cert *c)
 {
 	const struct window *w = &c->window;
@@ -114,7 +104,6 @@ static void
 take_window(struct engine *en, struct cert *c, const struct renewal_info *info)
 {
 	struct window *w = &c->window;
-	struct err e = { .kind = ERR_NONE };
 	int64_t now = engine_now(en);
 	bool same = w->start == info->start && w->end == info->end;
 
@@ -128,8 +117,7 @@ take_window(struct engine *en, struct cert *c, const struct renewal_info *info)
 	w->url = info->explanation == NULL ? NULL : strdup(info->explanation);
 	w->past_since = info->end > now ? 0 : now;
 	tell(en, c);
-	if (cert_save(&en->certs, c, SAVE_CERT, saved, c, &e) == NULL)
-		saved(c, &e);
+	cert_save_told(&en->certs, c);
 	renew_look(en, c);
 }
 
