@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* Root's side, with real files: what is followed and what is refused. */
 #include "config_support.h"
+#include "tests/unit/folder.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <sys/stat.h>
 
 #define PATH_SIZE 256
@@ -46,19 +46,10 @@ setup(void **state)
 }
 
 static int
-remove_one(const char *path, const struct stat *st, int what, struct FTW *ftw)
-{
-	(void)st;
-	(void)what;
-	(void)ftw;
-	return remove(path);
-}
-
-static int
 teardown(void **state)
 {
 	(void)state;
-	return nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return folder_remove(dir);
 }
 
 /* Read dir/name; the report's errors with dir cut out must be these. */

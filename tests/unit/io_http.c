@@ -12,7 +12,6 @@
 #include <cmocka.h>
 #include <curl/curl.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -20,6 +19,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/io/http.h"
+#include "tests/unit/folder.h"
 
 #define AGENT "acmed/0 test"
 
@@ -119,21 +119,12 @@ start_server(void **state)
 }
 
 static int
-remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
-static int
 stop_server(void **state)
 {
 	(void)state;
 	(void)close(srv.in);
 	(void)waitpid(srv.pid, NULL, 0);
-	(void)nftw(srv.dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	(void)folder_remove(srv.dir);
 	return 0;
 }
 

@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +24,7 @@
 #include "lib/base/fs.h"
 #include "lib/base/str.h"
 #include "tests/unit/crash.h"
+#include "tests/unit/folder.h"
 
 #define NOW   INT64_C(1795446245) /* 2026-11-23T15:04:05Z */
 #define STAMP "20261123T150405Z"
@@ -32,23 +32,12 @@
 static char top[64];
 static struct state s;
 
-static int
-must_make(int dir, const char *name)
-{
-	struct err e;
-	int fd = fs_make_dir(dir, name, 0755, (uid_t)-1, (gid_t)-1, &e);
-
-	if (fd == -1)
-		fail_msg("%s", e.what);
-	return fd;
-}
-
 /* A certificate as install_run() leaves it, as far as it matters here. */
 static void
 put(const char *name, const char *key)
 {
-	AUTO(close) int dir = must_make(s.versions, name);
-	AUTO(close) int one = must_make(dir, "1");
+	AUTO(close) int dir = folder_make(s.versions, name);
+	AUTO(close) int one = folder_make(dir, "1");
 	char target[128];
 	struct err e;
 
@@ -62,14 +51,12 @@ static int
 begin(void **state)
 {
 	(void)state;
-	(void)umask(022);
-	(void)snprintf(top, sizeof(top), "/tmp/acmed-forget-XXXXXX");
-	assert_non_null(mkdtemp(top));
+	folder_new(top, sizeof(top), "forget");
 	s = STATE_INIT;
 	s.dir = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_not_equal(s.dir, -1);
-	s.versions = must_make(s.dir, "versions");
-	s.live = must_make(s.dir, "live");
+	s.versions = folder_make(s.dir, "versions");
+	s.live = folder_make(s.dir, "live");
 	clock_fake(NOW);
 	put("www", "www's key");
 	put("old", "old key");
@@ -77,20 +64,11 @@ begin(void **state)
 }
 
 static int
-rm(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
-static int
 end(void **state)
 {
 	(void)state;
 	state_close(&s);
-	return nftw(top, rm, 16, FTW_DEPTH | FTW_PHYS);
+	return folder_remove(top);
 }
 
 static bool
@@ -212,14 +190,14 @@ nothing(void **state)
 	refused("none", ENOENT, "nothing of none in live, versions or archive");
 	assert_false(there("archive"));
 	forget("old", "old-" STAMP);
-	archive = must_make(s.dir, "archive");
+	archive = folder_make(s.dir, "archive");
 	/* entries of other names */
 	refused("ol", ENOENT, "nothing of ol");
 	refused("old-" STAMP, ENOENT, "nothing of old-");
-	(void)close(must_make(archive, "none-20261123"));
-	(void)close(must_make(archive, "none-20261123T150405Zx"));
-	(void)close(must_make(archive, "none-2026112xT150405Z"));
-	(void)close(must_make(archive, "none-20261123 150405Z"));
+	(void)close(folder_make(archive, "none-20261123"));
+	(void)close(folder_make(archive, "none-20261123T150405Zx"));
+	(void)close(folder_make(archive, "none-2026112xT150405Z"));
+	(void)close(folder_make(archive, "none-20261123 150405Z"));
 	refused("none", ENOENT, "nothing of none");
 }
 
@@ -261,7 +239,7 @@ in_the_way(void **state)
 	struct err e;
 
 	(void)state;
-	(void)close(must_make(s.live, "folder"));
+	(void)close(folder_make(s.live, "folder"));
 	refused("folder", 0, "live/folder is in the way: not a symlink");
 	assert_true(there("live/folder"));
 	assert_int_equal(symlinkat("/etc", s.versions, "link"), 0);

@@ -31,6 +31,7 @@
 #include "lib/base/fs.h"
 #include "lib/ipc/ipc.h"
 #include "tests/unit/crash.h"
+#include "tests/unit/folder.h"
 
 #define ID_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define ID_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
@@ -48,17 +49,6 @@ struct world {
 
 static struct world w;
 
-static int
-must_make(int dir, const char *name)
-{
-	struct err e;
-	int fd = fs_make_dir(dir, name, 0755, (uid_t)-1, (gid_t)-1, &e);
-
-	if (fd == -1)
-		fail_msg("%s", e.what);
-	return fd;
-}
-
 static void
 put(int dir, const char *name, const char *text)
 {
@@ -75,9 +65,9 @@ world_fill(void)
 {
 	w.top = open(w.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_not_equal(w.top, -1);
-	w.versions = must_make(w.top, "versions");
-	w.live = must_make(w.top, "live");
-	w.keeper = must_make(w.top, "keeper");
+	w.versions = folder_make(w.top, "versions");
+	w.live = folder_make(w.top, "live");
+	w.keeper = folder_make(w.top, "keeper");
 	put(w.keeper, "cert-" ID_A ".pem", KEY("QQ=="));
 	put(w.keeper, "cert-" ID_B ".pem", KEY("Qg=="));
 }
@@ -86,9 +76,7 @@ static int
 world_new(void **state)
 {
 	(void)state;
-	(void)umask(022);
-	(void)snprintf(w.path, sizeof(w.path), "/tmp/acmed-install-XXXXXX");
-	assert_non_null(mkdtemp(w.path));
+	folder_new(w.path, sizeof(w.path), "install");
 	world_fill();
 	return 0;
 }
@@ -103,35 +91,11 @@ world_close(void)
 }
 
 static int
-rm_entry(const char *path)
-{
-	char cmd[PATH_MAX];
-	struct dirent *ent;
-	DIR *d = opendir(path);
-
-	while (d != NULL && (ent = readdir(d)) != NULL) {
-		struct stat st;
-
-		if (strcmp(ent->d_name, ".") == 0 ||
-		    strcmp(ent->d_name, "..") == 0)
-			continue;
-		(void)snprintf(cmd, sizeof(cmd), "%s/%s", path, ent->d_name);
-		if (lstat(cmd, &st) == 0 && S_ISDIR(st.st_mode))
-			(void)rm_entry(cmd);
-		else
-			(void)unlink(cmd);
-	}
-	if (d != NULL)
-		(void)closedir(d);
-	return rmdir(path);
-}
-
-static int
 world_end(void **state)
 {
 	(void)state;
 	world_close();
-	return rm_entry(w.path);
+	return folder_remove(w.path);
 }
 
 static int
@@ -318,7 +282,7 @@ leftovers(void **state)
 	(void)state;
 	(void)install_ok(ID_A, CERT("AAAA"), "");
 	fd = openat(w.versions, "www", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	(void)close(must_make(fd, "2"));
+	(void)close(folder_make(fd, "2"));
 	(void)close(fd);
 	fd = openat(w.versions, "www/2", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	put(fd, "cert.pem", "half");

@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pwd.h>
@@ -35,6 +34,7 @@
 #include "lib/base/str.h"
 #include "lib/io/sock.h"
 #include "lib/ipc/ipc.h"
+#include "tests/unit/folder.h"
 
 #define PATIENCE_MS 60000
 
@@ -235,9 +235,7 @@ begin(void **state)
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 
 	(void)state;
-	(void)umask(022);
-	(void)snprintf(dir, sizeof(dir), "/tmp/acmed-life-XXXXXX");
-	assert_non_null(mkdtemp(dir));
+	folder_new(dir, sizeof(dir), "life");
 	assert_int_equal(chmod(dir, 0755), 0);
 	(void)snprintf(conf_path, sizeof(conf_path), "%s/acmed.yaml", dir);
 	(void)snprintf(notify_path, sizeof(notify_path), "%s/notify", dir);
@@ -256,15 +254,6 @@ begin(void **state)
 }
 
 static int
-rm(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
-static int
 end(void **state)
 {
 	(void)state;
@@ -275,7 +264,7 @@ end(void **state)
 	close_p(&log_fd);
 	(void)close(notify_fd);
 	buf_done(&seen);
-	return nftw(dir, rm, 16, FTW_DEPTH | FTW_PHYS);
+	return folder_remove(dir);
 }
 
 /* Run acmed with these arguments; given: sockets that systemd would pass. */

@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +24,7 @@
 #include "daemon/supervisor/ports.h"
 #include "daemon/supervisor/state.h"
 #include "lib/base/cleanup.h"
+#include "tests/unit/folder.h"
 
 static char dir[64], sock_path[96], state_dir[96];
 
@@ -32,28 +32,17 @@ static int
 begin(void **state)
 {
 	(void)state;
-	(void)umask(022);
-	(void)snprintf(dir, sizeof(dir), "/tmp/acmed-ports-XXXXXX");
-	assert_non_null(mkdtemp(dir));
+	folder_new(dir, sizeof(dir), "ports");
 	(void)snprintf(sock_path, sizeof(sock_path), "%s/run/sock", dir);
 	(void)snprintf(state_dir, sizeof(state_dir), "%s/state", dir);
 	return 0;
 }
 
 static int
-rm(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
-static int
 end(void **state)
 {
 	(void)state;
-	return nftw(dir, rm, 16, FTW_DEPTH | FTW_PHYS);
+	return folder_remove(dir);
 }
 
 /* "127.x.y.z:port" that no other test uses. */

@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +29,7 @@
 #include "lib/base/fs.h"
 #include "lib/io/proc.h"
 #include "lib/io/sock.h"
+#include "tests/unit/folder.h"
 
 #define ID   "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define CERT "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
@@ -128,9 +128,7 @@ begin(void **state)
 	int fds[2];
 
 	(void)state;
-	(void)umask(022);
-	(void)snprintf(dir, sizeof(dir), "/tmp/acmed-requests-XXXXXX");
-	assert_non_null(mkdtemp(dir));
+	folder_new(dir, sizeof(dir), "requests");
 	(void)snprintf(conf_path, sizeof(conf_path), "%s/acmed.yaml", dir);
 	write_conf("domains:\n" DOMAINS);
 	open_notify();
@@ -164,15 +162,6 @@ begin(void **state)
 }
 
 static int
-rm(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
-static int
 end(void **state)
 {
 	(void)state;
@@ -188,7 +177,7 @@ end(void **state)
 	(void)close(engine);
 	(void)close(keeper);
 	(void)close(notify_fd);
-	return nftw(dir, rm, 16, FTW_DEPTH | FTW_PHYS);
+	return folder_remove(dir);
 }
 
 /* What the engine would send, whether right or not. */
