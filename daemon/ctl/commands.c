@@ -15,9 +15,6 @@
 #define PLAN_MAX    (32u << 20) /* that acmed takes */
 #define ANSWER_LEN  16
 
-/* That may take days, and nobody should sit and wait for it. */
-#define WAITS_FOR_LIMIT "an order waits for a limit of the CA"
-
 static int
 complain(const struct err *e)
 {
@@ -158,7 +155,8 @@ cmd_renew(struct ctl *ctl, const struct args *a)
 		{ "certificate installed", EXIT_WELL },
 		{ "certificate not issued", EXIT_PERSON },
 		{ "issuing has to wait", EXIT_PERSON },
-		{ WAITS_FOR_LIMIT, EXIT_PERSON },
+		/* that may take days: nobody should sit and wait for it */
+		{ "an order waits for a limit of the CA", EXIT_PERSON },
 		{ "reload failed", EXIT_PERSON },
 		{ "reloaded", EXIT_WELL },
 		{ NULL, 0 },
@@ -190,7 +188,6 @@ cmd_check(struct ctl *ctl, const struct args *a)
 	static const struct ctl_end ends[] = {
 		{ "check passed", EXIT_WELL },
 		{ "check failed", EXIT_PERSON },
-		{ WAITS_FOR_LIMIT, EXIT_PERSON },
 		{ NULL, 0 },
 	};
 

@@ -15,6 +15,7 @@
 #define ENTRIES_MAX 400000
 #define KEPT_MAX    (900u << 10) /* of JSON: fits STORE_VALUE_MAX */
 #define NAMES_MAX   100          /* of a certificate: lib/config */
+#define SPAN_TEXT   32
 
 struct bucket {
 	int64_t full_ms;  /* when it is full again (GCRA's arrival time) */
@@ -50,6 +51,19 @@ const char *
 budget_limit_name(enum conf_limit l)
 {
 	return limit_names[l];
+}
+
+void
+budget_describe(const struct budget_wait *why, const struct conf_ca *ca,
+    char *text, size_t size)
+{
+	const struct conf_rate *r = &ca->limits[why->limit];
+	char span[SPAN_TEXT];
+
+	str_ago(r->per_s, span, sizeof(span));
+	(void)snprintf(text, size, "%s: limit %s, %u in %s%s%s", ca->name,
+	    budget_limit_name(why->limit), r->n, span,
+	    why->of[0] == '\0' ? "" : ", of ", why->of);
 }
 
 /* One bucket */

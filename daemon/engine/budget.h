@@ -49,6 +49,10 @@ struct budget_wait { /* the limit that makes it wait longest */
 	char of[BUDGET_KEY_MAX]; /* domain or names; "" for the account's */
 };
 
+/* "one: limit per-domain, 50 in 7 days, of example.org" */
+void budget_describe(
+    const struct budget_wait *, const struct conf_ca *, char *text, size_t);
+
 /* When such an order may be sent; 0: now.  why may be NULL. */
 int64_t budget_when(const struct budget *, const struct budget_order *,
     int64_t now, struct budget_wait *why);

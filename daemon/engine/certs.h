@@ -138,6 +138,7 @@ struct cert {
 	unsigned char shown_health; /* view.c: while it sorts */
 	bool forced;         /* an operator said: now, whatever the back-off */
 	unsigned char check; /* enum issue_mode that an operator asked for */
+	uint32_t asked;      /* either: which of all that operators asked for */
 };
 
 /* State of a certificate that is not configured any more: kept, not renewed. */

@@ -97,6 +97,7 @@ struct engine {
 
 	int64_t paced_at; /* pace_learn() was called */
 	uint32_t hooks;   /* reload commands that run */
+	uint32_t asked;   /* how often an operator has asked for something */
 	bool started;
 	bool stopping;
 	loop_fn *stopped;
@@ -139,6 +140,8 @@ unsigned renew_left(const struct engine *, const struct cert *);
 
 /* outcome.c: an attempt is over. */
 void outcome_note(struct engine *, struct cert *, const struct outcome *);
+/* What an operator wanted tried out would have to wait until then: it ends. */
+void outcome_no_check(struct cert *, const char *why, int64_t until);
 
 /* pace.c: renewals that have time are spread (protocol M6, Q7). */
 void pace_learn(struct engine *); /* hourly: how many there are */

@@ -181,6 +181,18 @@ note_checked(struct cert *c, const struct outcome *o)
 		    KV("hint", problem_hint_for(o->err)));
 }
 
+void
+outcome_no_check(struct cert *c, const char *why, int64_t until)
+{
+	struct err e = { .kind = ERR_NONE };
+	char at[CLOCK_RFC3339_MAX];
+
+	clock_format(until, at);
+	(void)err_set(&e, ERR_LIMIT, 0,
+	    "nothing was tried: %s: ask again after %s", why, at);
+	note_checked(c, &(struct outcome){ .end = ISSUE_FAILED, .err = &e });
+}
+
 /* What was spent for an order that is over and made no certificate. */
 static void
 settle_budget(struct engine *en, struct cert *c, const struct outcome *o)

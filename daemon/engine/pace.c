@@ -103,7 +103,8 @@ is_wanted_now(const struct engine *en, const struct cert *c)
 		   CHANGE_NONE;
 }
 
-/* What an operator waits for goes first, then what ends first. */
+/* What an operator waits for goes first, the latest of it in front; then what
+ * ends first. */
 int64_t
 pace_urgency(const struct engine *en, const struct cert *c)
 {
@@ -111,7 +112,7 @@ pace_urgency(const struct engine *en, const struct cert *c)
 	int64_t now = engine_now(en), left;
 
 	if (c->forced || c->check != 0)
-		return -1;
+		return -1 - (int64_t)c->asked;
 	if (h->version == 0 || h->not_after <= now)
 		return 0;
 	left = (h->not_after - now) * 1000000 / (h->not_after - h->not_before);

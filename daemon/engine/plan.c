@@ -223,3 +223,18 @@ plan_ends(const struct engine *en)
 	plan_done(&p);
 	return ends;
 }
+
+int64_t
+plan_room(const struct engine *en, const struct cert *c, uint32_t ca)
+{
+	const struct session *s = en->cas[ca].session;
+	const struct budget *b = session_budget(s);
+	struct budget_order o = issue_counts(c, s);
+	int64_t now = clock_now(), blocked = session_blocked(s, NULL);
+	int64_t failed =
+	    budget_failed_when(b, o.idents, o.n_idents, c->forced, now);
+	int64_t limited = budget_when(b, &o, now, NULL);
+
+	limited = failed > limited ? failed : limited;
+	return blocked > limited ? blocked : limited;
+}

@@ -35,3 +35,7 @@ void plan_done(struct plan *);
 
 /* When all that is due now will be ordered, as far as limits go; 0: unknown. */
 int64_t plan_ends(const struct engine *);
+
+/* When that certificate could be ordered at that CA, as far as is known; 0:
+ * now. */
+int64_t plan_room(const struct engine *, const struct cert *, uint32_t ca);

@@ -11,10 +11,10 @@
 
 #include "daemon/engine/engine.h"
 #include "daemon/engine/failover.h"
+#include "daemon/engine/plan.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 
-#define SPAN_TEXT  32
 #define LIMIT_TEXT 128
 #define HOUR       INT64_C(3600)
 #define PARKED_MAX 256 /* at a CA, beside max-orders */
@@ -192,13 +192,11 @@ skip_rehearsal(struct engine *en, struct cert *c)
 }
 
 static struct ca_queue *
-make_ready(struct engine *en, struct cert *c)
+enqueue(struct engine *en, struct cert *c)
 {
 	struct ca_queue *q;
 
 	leave(en, c);
-	skip_rehearsal(en, c);
-	choose_ca(en, c);
 	c->queue = renew_ca(en, c);
 	q = &en->cas[c->queue];
 	busy(en, c, true);
@@ -208,6 +206,15 @@ make_ready(struct engine *en, struct cert *c)
 	}
 	heap_put(&q->ready, &c->ready, pace_urgency(en, c));
 	return q;
+}
+
+static struct ca_queue *
+make_ready(struct engine *en, struct cert *c)
+{
+	leave(en, c);
+	skip_rehearsal(en, c);
+	choose_ca(en, c);
+	return enqueue(en, c);
 }
 
 void
@@ -267,8 +274,22 @@ on_all(void *arg)
 		wake(en);
 }
 
-/* All of its list are tried again, and the first that waits for a person is
- * next. */
+/* The first CA of its list that waits for a person is next. */
+static void
+back_to_stopped(const struct engine *en, struct cert *c)
+{
+	const struct session *s;
+	uint32_t i;
+
+	for (i = 0; c->order_url == NULL && i < c->ca_at; i++) {
+		s = en->cas[c->conf->cas[i]].session;
+		if (failover_refusal(en->conf, c, i) == NULL &&
+		    session_blocked(s, NULL) == INT64_MAX)
+			failover_to(c, i);
+	}
+}
+
+/* All of its list are tried again. */
 static void
 unblock(struct engine *en, struct cert *c)
 {
@@ -276,10 +297,6 @@ unblock(struct engine *en, struct cert *c)
 	const char *why;
 	uint32_t i;
 
-	for (i = 0; c->order_url == NULL && i < c->ca_at; i++)
-		if (failover_refusal(en->conf, c, i) == NULL &&
-		    session_blocked(en->cas[cas[i]].session, NULL) == INT64_MAX)
-			failover_to(c, i);
 	for (i = 0; i < c->conf->n_cas; i++) {
 		if (session_blocked(en->cas[cas[i]].session, &why) != 0)
 			log_info("the CA is tried again at once",
@@ -294,12 +311,17 @@ void
 renew_now(struct engine *en, struct cert *c)
 {
 	c->forced = true;
+	c->asked = ++en->asked;
 	c->rehearse = false;
 	c->issue_trouble.operator= false;
-	leave(en, c); /* or it begins where it is now */
-	unblock(en, c);
 	if (en->clock_bad) /* a person does not wait for the next look */
 		clock_ask(en);
+	leave(en, c); /* or it begins where it is now */
+	back_to_stopped(en, c);
+	/* in front of those that wait for the same CA: it is the one to try */
+	if (en->started && c->issue == NULL && !en->clock_bad)
+		(void)enqueue(en, c);
+	unblock(en, c);
 	renew_look(en, c);
 }
 
@@ -307,6 +329,8 @@ int
 renew_check(
     struct engine *en, struct cert *c, enum issue_mode mode, struct err *e)
 {
+	struct ca_queue *q;
+
 	if (c->issue != NULL || c->order_url != NULL || c->check != 0)
 		return err_set(e, ERR_STALE, 0,
 		    "%s: an attempt is under way: look at acmectl status, and "
@@ -317,10 +341,18 @@ renew_check(
 		    "%s: CA %s has no test CA (staging), or is told not to "
 		    "rehearse",
 		    c->conf->name, en->conf->cas[failover_ca(c)].name);
+	if (en->clock_bad)
+		return err_set(e, ERR_STALE, 0,
+		    "%s: the clock of this machine is wrong: nothing can be "
+		    "checked until it is right",
+		    c->conf->name);
 	c->check = (unsigned char)mode;
-	if (!en->started || en->clock_bad)
+	c->asked = ++en->asked;
+	if (!en->started)
 		return 0;
-	pump(make_ready(en, c));
+	q = enqueue(en, c);
+	session_unblock(q->session);
+	pump(q);
 	return 0;
 }
 
@@ -447,17 +479,25 @@ may_start(const struct ca_queue *q)
 	       q->active < (breaker_probing(b) ? 1 : ca->max_orders);
 }
 
+/* Once; and again to whoever asks for it. */
 static void
-describe(const struct budget_wait *why, const struct conf_ca *ca, char *text,
-    size_t size)
+tell_waits(struct cert *c, const char *text)
 {
-	const struct conf_rate *r = &ca->limits[why->limit];
-	char span[SPAN_TEXT];
+	if (c->forced || c->waits == NULL || strcmp(c->waits, text) != 0)
+		log_info("an order waits for a limit of the CA",
+		    KV("cert", c->conf->name), KV("limit", text));
+	waits_for(c, text);
+}
 
-	str_ago(r->per_s, span, sizeof(span));
-	(void)snprintf(text, size, "%s: limit %s, %u in %s%s%s", ca->name,
-	    budget_limit_name(why->limit), r->n, span,
-	    why->of[0] == '\0' ? "" : ", of ", why->of);
+/* Nobody sits there so long for what only tries it out. */
+static bool
+end_check(struct engine *en, struct cert *c, const char *text, int64_t until)
+{
+	if (c->check == 0)
+		return false;
+	outcome_no_check(c, text, until);
+	renew_look(en, c);
+	return true;
 }
 
 /* Its names have failed too often this hour, perhaps for others (M4). */
@@ -469,7 +509,9 @@ wait_for_names(struct engine *en, struct cert *c, int64_t until)
 	    "this certificate or another";
 	struct trouble *t = &c->issue_trouble;
 
-	waits_for(c, text);
+	if (end_check(en, c, text, until))
+		return;
+	tell_waits(c, text);
 	if (t->text == NULL)
 		trouble_set(t, "validation", text, clock_now());
 	t->next = until;
@@ -483,11 +525,10 @@ wait_for_limit(struct ca_queue *q, struct cert *c,
 	struct engine *en = q->engine;
 	char text[BUDGET_KEY_MAX + LIMIT_TEXT];
 
-	describe(why, session_ca(q->session), text, sizeof(text));
-	if (c->waits == NULL || strcmp(c->waits, text) != 0)
-		log_info("an order waits for a limit of the CA",
-		    KV("cert", c->conf->name), KV("limit", text));
-	waits_for(c, text);
+	budget_describe(why, session_ca(q->session), text, sizeof(text));
+	if (end_check(en, c, text, until))
+		return;
+	tell_waits(c, text);
 	if (why->limit != LIMIT_NEW_ORDERS || !here) {
 		sleep_until(en, c, until);
 		return;
@@ -496,22 +537,6 @@ wait_for_limit(struct ca_queue *q, struct cert *c,
 	leave(en, c);
 	c->limited = true;
 	heap_put(&q->limited, &c->ready, pace_urgency(en, c));
-}
-
-/* When that CA can be asked, as far as is known; 0: now. */
-static int64_t
-room_at(const struct engine *en, const struct cert *c, uint32_t ca)
-{
-	const struct session *s = en->cas[ca].session;
-	const struct budget *b = session_budget(s);
-	struct budget_order o = issue_counts(c, s);
-	int64_t now = clock_now(), blocked = session_blocked(s, NULL);
-	int64_t failed =
-	    budget_failed_when(b, o.idents, o.n_idents, c->forced, now);
-	int64_t limited = budget_when(b, &o, now, NULL);
-
-	limited = failed > limited ? failed : limited;
-	return blocked > limited ? blocked : limited;
 }
 
 /* Rather than to wait so long: without a rehearsal, or at another CA.  until:
@@ -533,7 +558,7 @@ elsewhere(struct engine *en, struct cert *c, int64_t *until)
 	for (i = 0; i < c->conf->n_cas; i++) {
 		if (failover_refusal(en->conf, c, i) != NULL)
 			continue;
-		at = room_at(en, c, c->conf->cas[i]);
+		at = plan_room(en, c, c->conf->cas[i]);
 		*until = at != 0 && at < *until ? at : *until;
 		if (at != 0)
 			continue;
@@ -647,6 +672,7 @@ static void
 pump(struct ca_queue *q)
 {
 	int64_t paced = 0, limited = 0;
+	struct heap_item *first;
 	struct cert *c;
 
 	if (q->pumping)
@@ -654,8 +680,9 @@ pump(struct ca_queue *q)
 	q->pumping = true;
 	while (may_start(q)) {
 		c = next_limited(q, &limited);
-		if (c == NULL && q->ready.n != 0)
-			c = OF(heap_first(&q->ready), ready);
+		first = heap_first(&q->ready);
+		if (first != NULL && (c == NULL || first->key < c->ready.key))
+			c = OF(first, ready);
 		if (c == NULL)
 			break;
 		paced = pace_applies(q->engine, c) ? pace_when(q) : 0;
