@@ -54,6 +54,12 @@ healthy(const struct json *root)
 	return json_opt_bool(root, "healthy", false, &v, NULL) == 0 && v;
 }
 
+static void
+clear_screen(void)
+{
+	fputs("\033[H\033[2J", stdout);
+}
+
 static int
 status_once(struct ctl *ctl, const struct args *a)
 {
@@ -61,6 +67,8 @@ status_once(struct ctl *ctl, const struct args *a)
 	struct err e;
 	int status;
 
+	if (a->what != NULL)
+		return cmd_show(ctl, a);
 	if (ctl_ask(ctl, "GET", a->all ? "/v1/certificates" : "/v1/status",
 		NULL, &status, &root, &e) == -1)
 		return complain(&e);
@@ -69,7 +77,7 @@ status_once(struct ctl *ctl, const struct args *a)
 	if (a->json && print_json(root) != EXIT_WELL)
 		return EXIT_NO_ASK;
 	if (a->watch && !a->json)
-		fputs("\033[H\033[2J", stdout);
+		clear_screen();
 	if (!a->json)
 		print_status(ctl, root);
 	fflush(stdout);
@@ -126,10 +134,14 @@ cmd_show(struct ctl *ctl, const struct args *a)
 
 	if (r != EXIT_WELL)
 		return r;
-	if (a->json)
-		return print_json(root);
-	print_cert(ctl, root);
-	return EXIT_WELL;
+	if (a->json && print_json(root) != EXIT_WELL)
+		return EXIT_NO_ASK;
+	if (a->watch && !a->json)
+		clear_screen();
+	if (!a->json)
+		print_cert(ctl, root);
+	fflush(stdout);
+	return out_is(root, "health", "bad") ? EXIT_PERSON : EXIT_WELL;
 }
 
 static int

@@ -14,7 +14,12 @@
 
 static int cmd_help(struct ctl *, const struct args *);
 
-enum operand { OPERAND_NONE, OPERAND_NAME, OPERAND_FILE /* may be left out */ };
+enum operand {
+	OPERAND_NONE,
+	OPERAND_NAME,
+	OPERAND_ANY_NAME, /* may be left out */
+	OPERAND_FILE,     /* the same */
+};
 
 /* clang-format off */
 static const struct command {
@@ -22,7 +27,7 @@ static const struct command {
 	enum operand operand;
 	int (*run)(struct ctl *, const struct args *);
 } commands[] = {
-	{ "status",  "[--json] [--watch] [--all]", "is all well; if not, what is wrong and what to do",     OPERAND_NONE, cmd_status },
+	{ "status",  "[NAME] [--json] [--watch] [--all]", "is all well; if not, what is wrong and what to do", OPERAND_ANY_NAME, cmd_status },
 	{ "show",    "NAME [--json]",              "all that is known of one certificate",                  OPERAND_NAME, cmd_show },
 	{ "renew",   "NAME [--wait]",              "renew now; --wait shows each step as it happens",       OPERAND_NAME, cmd_renew },
 	{ "check",   "NAME [--rehearse]",          "would it be issued; --rehearse tries at the test CA",   OPERAND_NAME, cmd_check },
@@ -75,7 +80,8 @@ run(struct ctl *ctl, const char *word, const struct args *a, int extra)
 		return usage("a certificate's name is missing for", word);
 	if (extra > (c->operand == OPERAND_NONE ? 0 : 1))
 		return usage("too many arguments for", word);
-	if (c->operand == OPERAND_NAME && !str_is_name(a->what))
+	if (a->what != NULL && c->operand != OPERAND_FILE &&
+	    c->operand != OPERAND_NONE && !str_is_name(a->what))
 		return usage("not a certificate's name:", a->what);
 	return c->run(ctl, a);
 }

@@ -7,6 +7,7 @@
 
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/out.h"
+#include "lib/base/buf.h"
 #include "lib/base/cleanup.h"
 
 #define NAME_WIDTH       30
@@ -14,6 +15,7 @@
 #define LIMITS_MAX       5
 #define LIFTED_MAX       4096
 #define UNCONFIGURED_MAX 20
+#define ADVICE_MAX       4096
 
 /* The character in front of a certificate, and its colour. */
 static char
@@ -44,6 +46,32 @@ heading(const struct ctl *ctl, const struct json *cert)
 	out_plain(ctl);
 }
 
+/* Its CA is in trouble as a whole, of which is told once. */
+static bool
+waits_for_ca(const struct json *cert)
+{
+	return out_is(cert, "next", "wait for the CA") ||
+	       out_is(cert, "next", "wait for you");
+}
+
+/* What the daemon says, with the name that it knows nothing of. */
+static void
+put_advice(const struct json *cert, const char *text)
+{
+	AUTO(free) char *name = out_text(cert, "name");
+	AUTO(buf_done) struct buf out = BUF_INIT(ADVICE_MAX);
+	const char *at = strstr(text, "renew NAME");
+	AUTO(free) char *copy = NULL;
+
+	if (at == NULL)
+		buf_puts(&out, text);
+	else
+		buf_printf(&out, "%.*srenew %s%s", (int)(at - text), text,
+		    out_or_empty(name), at + strlen("renew NAME"));
+	copy = out_copy(buf_str(&out));
+	out_line("you should:", copy);
+}
+
 static const char *
 advice(const struct json *cert, const struct json *trouble)
 {
@@ -53,6 +81,8 @@ advice(const struct json *cert, const struct json *trouble)
 		return json_get_text(trouble, "hint");
 	if (json_get_object(cert, "deploy_trouble") == trouble)
 		return "run the reload command by hand and mend what it says";
+	if (out_is(cert, "next", "wait for you"))
+		return "mend the cause, then: acmectl reload";
 	return out_flag(trouble, "operator")
 		   ? "mend the cause, then: acmectl renew NAME"
 		   : "nothing yet: acmed tries again by itself";
@@ -130,7 +160,6 @@ trouble(const struct ctl *ctl, const struct json *cert, const char *key)
 	AUTO(free) char *what = out_text(t, "text");
 	AUTO(free) char *url = out_text(t, "url");
 	AUTO(free) char *waits = out_text(cert, "waiting_for");
-	AUTO(free) char *should = NULL;
 	int64_t failures = out_number(t, "failures");
 	char last[OUT_SPAN];
 
@@ -138,22 +167,25 @@ trouble(const struct ctl *ctl, const struct json *cert, const char *key)
 		return;
 	out_relative(t, "at", last, sizeof(last));
 	heading(ctl, cert);
-	printf(": %s, %lld failed attempt%s%s%s\n",
-	    deploy ? "installed but not reloaded"
-		   : (out_is(cert, "state", "none") ? "no certificate"
-						    : "not renewed"),
-	    (long long)failures, failures == 1 ? "" : "s",
-	    *last == '\0' ? "" : ", the last ", last);
-	if (failures > 1)
+	printf(": %s", deploy ? "installed but not reloaded"
+		       : json_get_text(cert, "not_after") == NULL
+			   ? "no certificate"
+			   : "not renewed");
+	if (failures != 0)
+		printf(", %lld failed attempt%s%s%s", (long long)failures,
+		    failures == 1 ? "" : "s",
+		    *last == '\0' ? "" : ", the last ", last);
+	putchar('\n');
+	if (failures != 1)
 		out_instant(t, "since:", "since");
 	alarm_line(cert);
 	out_line("error:", what);
+	out_words(t, "command:", "command");
 	out_line("open:", url);
 	ca_line(cert, false);
 	out_line("waiting for:", waits);
 	next_line(cert);
-	should = out_copy(advice(cert, t));
-	out_line("you should:", should);
+	put_advice(cert, advice(cert, t));
 }
 
 static void
@@ -188,15 +220,36 @@ late(const struct ctl *ctl, const struct json *cert)
 	    json_get_object(cert, "replace") != NULL)
 		return;
 	heading(ctl, cert);
-	puts(out_is(cert, "state", "none") ? ": no certificate yet"
-					   : ": not renewed yet");
+	puts(json_get_text(cert, "not_after") == NULL ? ": no certificate yet"
+						      : ": not renewed yet");
 	alarm_line(cert);
 	ca_line(cert, false);
 	out_line("waiting for:", waits);
 	next_line(cert);
-	out_line("you should:",
-	    waits != NULL ? "see what is left: acmectl budget"
-			  : "see how it goes: acmectl renew NAME --wait");
+	put_advice(cert, waits != NULL
+			     ? "see what is left: acmectl budget"
+			     : "see how it goes: acmectl renew NAME --wait");
+}
+
+/* What comes next, where there is little room. */
+static const char *
+brief(const char *next)
+{
+	static const struct {
+		const char *next, *brief;
+	} words[] = {
+		{ "wait for the CA", "the CA," },
+		{ "wait for the clock to be right", "wait for the clock" },
+		{ "try out at the test CA", "rehearse" },
+		{ "run the reload command", "reload" },
+		{ "run the reload command again", "reload again" },
+	};
+	size_t i;
+
+	for (i = 0; i < NELEM(words); i++)
+		if (strcmp(next, words[i].next) == 0)
+			return words[i].brief;
+	return next;
 }
 
 static void
@@ -219,10 +272,11 @@ row(const struct ctl *ctl, const struct json *c)
 		(void)snprintf(what, sizeof(what), "limit, %s",
 		    *at == '\0' ? "for now" : at);
 	} else {
-		if (next != NULL)
-			out_cut(next, NEXT_WIDTH - 1 - strlen(at));
-		(void)snprintf(what, sizeof(what), "%s%s%s", out_or_empty(next),
-		    *at == '\0' ? "" : " ", at);
+		(void)snprintf(
+		    what, sizeof(what), "%s", brief(out_or_empty(next)));
+		out_cut(what, NEXT_WIDTH - 1 - strlen(at));
+		(void)snprintf(what + strlen(what), sizeof(what) - strlen(what),
+		    "%s%s", *at == '\0' ? "" : " ", at);
 	}
 	if (name != NULL)
 		out_cut(name, NAME_WIDTH);
@@ -293,7 +347,10 @@ ca_trouble(const struct ctl *ctl, const struct json *ca)
 {
 	AUTO(free) char *name = out_text(ca, "name");
 	AUTO(free) char *why = out_text(ca, "trouble");
-	char at[OUT_SPAN];
+	AUTO(free) char *url = out_text(ca, "url");
+	AUTO(free) char *hint = out_text(ca, "hint");
+	int64_t queued = out_number(ca, "queued");
+	char at[OUT_SPAN], n[OUT_COUNT], buf[OUT_TEXT];
 
 	if (why == NULL)
 		return;
@@ -303,11 +360,20 @@ ca_trouble(const struct ctl *ctl, const struct json *ca)
 	printf("CA %s", out_or_empty(name));
 	out_plain(ctl);
 	puts(": cannot be used now");
+	out_instant(ca, "since:", "since");
 	out_line("error:", why);
-	if (out_flag(ca, "stopped"))
-		out_line("you should:", "mend the cause, then: acmectl reload");
-	else
-		printf("  acmed will:  ask again %s\n", at);
+	out_line("open:", url);
+	(void)snprintf(buf, sizeof(buf), "%s certificate%s",
+	    out_count(queued, n), queued == 1 ? "" : "s");
+	out_line("waiting:", queued == 0 ? NULL : buf);
+	(void)snprintf(buf, sizeof(buf), "ask again %s", at);
+	out_line("acmed will:",
+	    out_flag(ca, "stopped") ? "wait for you, and not ask it" : buf);
+	out_line(
+	    "you should:", hint != NULL ? hint
+			   : out_flag(ca, "stopped")
+			       ? "mend the cause, then: acmectl reload"
+			       : "nothing yet: acmed asks again by itself");
 }
 
 /* How many of those shown wait for the same as number i; 0: told before. */
@@ -412,7 +478,9 @@ print_status(const struct ctl *ctl, const struct json *root)
 	for (i = 0; i < json_len(cas); i++)
 		ca_trouble(ctl, json_at(cas, i));
 	for (i = 0; i < n; i++) {
-		trouble(ctl, json_at(certs, i), "trouble");
+		if (!waits_for_ca(json_at(certs, i)) ||
+		    alarming(json_at(certs, i)))
+			trouble(ctl, json_at(certs, i), "trouble");
 		trouble(ctl, json_at(certs, i), "deploy_trouble");
 		replace(ctl, json_at(certs, i));
 		late(ctl, json_at(certs, i));
@@ -431,6 +499,16 @@ labelled(const struct json *c, const char *const (*pairs)[2], size_t n)
 	}
 }
 
+static const char *
+reload_state(const struct json *cert)
+{
+	if (json_get_array(cert, "reload") == NULL)
+		return "no command is configured";
+	return out_is(cert, "deploy", "done")   ? "done"
+	       : out_is(cert, "deploy", "none") ? NULL
+						: "due";
+}
+
 void
 print_cert(const struct ctl *ctl, const struct json *c)
 {
@@ -439,12 +517,12 @@ print_cert(const struct ctl *ctl, const struct json *c)
 	static const char *const second[][2] = { { "key type:", "key_type" },
 		{ "issuer:", "issuer" }, { "serial:", "serial" },
 		{ "key:", "key_id" }, { "account:", "account" },
-		{ "files:", "dir" }, { "reload:", "deploy" },
-		{ "order:", "order" } };
+		{ "files:", "dir" }, { "order:", "order" } };
 	AUTO(free) char *name = out_text(c, "name");
 	AUTO(free) char *next = out_text(c, "next");
 	AUTO(free) char *waits = out_text(c, "waiting_for");
 	const struct json *window = json_get_object(c, "window");
+	AUTO(free) char *url = out_text(window, "url");
 
 	out_title(ctl, out_or_empty(name));
 	out_words(c, "names:", "names");
@@ -455,11 +533,14 @@ print_cert(const struct ctl *ctl, const struct json *c)
 	ca_line(c, true);
 	labelled(c, second, NELEM(second));
 	out_words(c, "command:", "reload");
+	if (json_get_text(c, "deploy") != NULL)
+		out_line("reload:", reload_state(c));
 	out_instant(c, "issued:", "not_before");
 	out_instant(c, "installed:", "installed_at");
 	out_instant(c, "expires:", "not_after");
 	out_instant(window, "CA's window:", "start");
 	out_instant(window, "until:", "end");
+	out_line("CA says why:", url);
 	alarm_line(c);
 	out_line("waiting for:", waits);
 	out_line("next:", next);
@@ -518,6 +599,7 @@ print_lifted(const struct json *root)
 }
 
 struct event_print {
+	const char *event;
 	bool first;
 };
 
@@ -525,6 +607,7 @@ static void
 event_member(void *arg, const char *key, const struct json *v)
 {
 	const char *skip[] = { "time", "level", "event", "cert" };
+	const char *sep;
 	struct event_print *p = arg;
 	AUTO(free) char *copy = out_copy(json_text(v));
 	int64_t n;
@@ -536,8 +619,11 @@ event_member(void *arg, const char *key, const struct json *v)
 	if (json_text(v) != NULL) {
 		if (*json_text(v) == '\0')
 			return;
-		printf(
-		    "%s%s %s", p->first ? ": " : ", ", key, out_or_empty(copy));
+		sep = p->first ? ": " : ", ";
+		if (strcmp(key, p->event) == 0) /* "step: newOrder" */
+			printf("%s%s", sep, out_or_empty(copy));
+		else
+			printf("%s%s %s", sep, key, out_or_empty(copy));
 	} else if (json_number(v, &n) == 0) {
 		printf("%s%s %lld", p->first ? ": " : ", ", key, (long long)n);
 	} else {
@@ -551,7 +637,7 @@ print_event(const struct ctl *ctl, const struct json *o)
 {
 	AUTO(free) char *event = out_text(o, "event");
 	AUTO(free) char *time = out_text(o, "time");
-	struct event_print p = { .first = true };
+	struct event_print p = { .first = true, .event = out_or_empty(event) };
 	bool bad = out_is(o, "level", "error"),
 	     warn = out_is(o, "level", "warn");
 

@@ -85,21 +85,35 @@ log_run(const struct reload_group *g, const struct ipc_hooked *h)
 		    KV("error", h->error), KV("output", h->output));
 }
 
+/* What a command printed becomes part of a line that people read. */
 static void
-hooked(void *arg, const struct ipc_hooked *h)
+one_line(char *s)
 {
-	AUTO(buf_done) struct buf why = BUF_INIT(2 * sizeof(h->output));
+	size_t n = strlen(s);
+
+	while (n > 0 && (s[n - 1] == '\n' || s[n - 1] == ' '))
+		s[--n] = '\0';
+	while ((s = strchr(s, '\n')) != NULL)
+		*s = ' ';
+}
+
+static void
+hooked(void *arg, const struct ipc_hooked *answer)
+{
+	AUTO(buf_done) struct buf why = BUF_INIT(2 * sizeof(answer->output));
+	struct ipc_hooked copy = *answer, *h = &copy;
 	struct reload_group *g = arg;
 	struct cert *c;
 	uint32_t i;
 
 	g->running = NULL;
 	g->engine->hooks--;
+	h->output[sizeof(h->output) - 1] = '\0';
+	one_line(h->output);
 	log_run(g, h);
 	buf_printf(&why, "%.*s", (int)sizeof(h->error) - 1, h->error);
 	if (h->output[0] != '\0')
-		buf_printf(
-		    &why, ": %.*s", (int)sizeof(h->output) - 1, h->output);
+		buf_printf(&why, ": %s", h->output);
 	g->next = 0;
 	for (i = 0; i < g->n_batch; i++) {
 		c = g->batch[i];

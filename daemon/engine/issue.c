@@ -678,7 +678,7 @@ finalize_failed(struct issue *is, struct err *e)
  */
 /* clang-format off */
 static const struct step_def steps[STEP__COUNT] = {
-	[STEP_LOOK]       = { "look",        start_look,       got_look,       NULL,            STEP_LOOK,       WHERE_ORDER },
+	[STEP_LOOK]       = { "prepare",     start_look,       got_look,       NULL,            STEP_LOOK,       WHERE_ORDER },
 	[STEP_CAA]        = { "caa",         start_caa,        got_caa,        no_caa,          STEP_LOOK,       WHERE_ORDER },
 	[STEP_NEW_ORDER]  = { "newOrder",    start_new_order,  got_new_order,  new_order_failed, STEP_LOOK,      WHERE_ORDER },
 	[STEP_AUTHZ]      = { "authorization", start_authz,    got_authz,      lost_order,      STEP_POLL_ORDER, WHERE_NAME },

@@ -16,43 +16,44 @@
 
 /* The breaker has opened: say so, and when it will be tried. */
 static void
-tell_blocked(struct session *s, const char *why)
+tell_blocked(struct session *s, const char *why, const char *hint)
 {
-	int64_t until = s->breaker.until;
+	int64_t until = s->breaker.until, wait = until - clock_now();
 
 	free(s->why);
 	s->why = strdup(why);
+	s->hint = hint;
 	loop_timer_stop(s->retry);
-	if (until != INT64_MAX) {
-		int64_t wait = until - clock_now();
-
+	if (until == INT64_MAX) {
+		log_error("CA not usable for now", KV("ca", s->ca->name),
+		    KV("until", "a person has acted"), KV("error", why),
+		    KV("hint", hint));
+	} else {
 		loop_timer_set(s->retry, (wait < 1 ? 1 : wait) * 1000);
+		log_warn("CA not usable for now", KV("ca", s->ca->name),
+		    KN("retry_in_s", wait), KV("error", why), KV("hint", hint));
 	}
-	log_warn("CA not usable for now", KV("ca", s->ca->name),
-	    KN("retry_in_s", until == INT64_MAX ? -1 : until - clock_now()),
-	    KV("error", why));
 	s->env->changed(s->env->arg, s);
 }
 
 void
-session_block(struct session *s, int64_t until, const char *why)
+session_block(struct session *s, int64_t since, int64_t until, const char *why)
 {
-	if (until == INT64_MAX)
-		breaker_stop(&s->breaker, clock_now());
-	else
-		s->breaker.until = until;
-	tell_blocked(s, why);
+	s->breaker.until = until;
+	s->breaker.since = since;
+	tell_blocked(s, why, NULL);
 }
 
 void
 session_trip(struct session *s, const struct err *e)
 {
-	bool counts = (policy_find(e, WHERE_CA)->flags & POLICY_FAILOVER) != 0;
+	const struct policy_row *row = policy_find(e, WHERE_CA);
+	bool counts = (row->flags & POLICY_FAILOVER) != 0;
 	struct err why;
 
 	if (!breaker_trip(&s->breaker, e->retry_after_s, counts, clock_now()))
 		return;
-	tell_blocked(s, e->what);
+	tell_blocked(s, e->what, policy_hint(row->name, e));
 	if (e->retry_after_s < LONG_S || s->doc.key_id == NULL)
 		return;
 	/* A restart must not ask any earlier (protocol M1, Q2). */
@@ -110,6 +111,12 @@ session_blocked(const struct session *s, const char **why)
 	return s->breaker.until;
 }
 
+const char *
+session_hint(const struct session *s)
+{
+	return s->breaker.until == 0 ? NULL : s->hint;
+}
+
 const struct breaker *
 session_breaker(const struct session *s)
 {
@@ -131,7 +138,9 @@ session_answers(struct session *s)
 void
 session_stop(struct session *s, const struct err *e)
 {
-	session_block(s, INT64_MAX, e->what);
+	breaker_stop(&s->breaker, clock_now());
+	tell_blocked(
+	    s, e->what, policy_hint(policy_find(e, WHERE_CA)->name, e));
 }
 
 int

@@ -50,7 +50,7 @@ tell_failure(const struct cert *c, const struct err *e, int64_t before)
 	LOG_AT(level, "certificate not issued", KV("cert", c->conf->name),
 	    KV("type", t->type), KV("error", e->what),
 	    KN("failures", t->failures), KV("next", next),
-	    KV("hint", problem_hint_for(e)), { 0 });
+	    KV("hint", policy_hint(t->row, e)), { 0 });
 }
 
 /* With this one; which has not been noted yet. */
@@ -178,7 +178,8 @@ note_checked(struct cert *c, const struct outcome *o)
 	else
 		log_error("check failed", KV("cert", c->conf->name),
 		    KV("type", trouble_type(o->err)), KV("error", o->err->what),
-		    KV("hint", problem_hint_for(o->err)));
+		    KV("hint", policy_hint(policy_find(o->err, o->where)->name,
+				   o->err)));
 }
 
 void
@@ -190,7 +191,9 @@ outcome_no_check(struct cert *c, const char *why, int64_t until)
 	clock_format(until, at);
 	(void)err_set(&e, ERR_LIMIT, 0,
 	    "nothing was tried: %s: ask again after %s", why, at);
-	note_checked(c, &(struct outcome){ .end = ISSUE_FAILED, .err = &e });
+	note_checked(
+	    c, &(struct outcome){
+		   .end = ISSUE_FAILED, .where = WHERE_ORDER, .err = &e });
 }
 
 /* What was spent for an order that is over and made no certificate. */

@@ -206,6 +206,46 @@ policy_name(const char *name)
 	return NULL;
 }
 
+/* Where the type alone would say something else, or nothing. */
+const char *
+policy_hint(const char *row, const struct err *e)
+{
+	static const char account[] =
+	    "the CA does not accept this account: if it wants an external "
+	    "account binding, check kid and hmac-file of its eab, which may "
+	    "have expired; else ask the CA; then: acmectl reload";
+	static const struct {
+		const char *row, *hint;
+	} hints[] = {
+		{ "paused",
+		    "the CA has paused these names after many failures: mend "
+		    "their cause, open the page that it names, then: acmectl "
+		    "renew NAME" },
+		{ "no-network",
+		    "the name of the CA, or of the proxy, cannot be looked up: "
+		    "check this machine's network and its resolvers" },
+		{ "unreachable",
+		    "no connection to the CA: check this machine's network, "
+		    "firewall and proxy; if they are well, wait for the CA" },
+		{ "unavailable",
+		    "the CA is down or overloaded: nothing, acmed asks again" },
+		{ "unauthorized-account", account },
+		{ "malformed-account", account },
+		{ "badPublicKey-account",
+		    "the CA refuses the key of the account: ask the CA which "
+		    "it takes" },
+		{ "unauthorized-order",
+		    "the CA does not let this account order these names: ask "
+		    "the CA, if it does not say why" },
+	};
+	size_t i;
+
+	for (i = 0; row != NULL && i < NELEM(hints); i++)
+		if (strcmp(row, hints[i].row) == 0)
+			return hints[i].hint;
+	return problem_hint_for(e);
+}
+
 /* A limit without a word on when it ends. */
 static int64_t
 doubling(unsigned alike)

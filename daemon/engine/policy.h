@@ -76,6 +76,9 @@ void policy_decide(const struct policy_in *, struct decision *);
  * CA (protocol N2).  not_after: of what is in service; 0: nothing. */
 bool policy_is_long(int64_t wait, int64_t not_after, int64_t now);
 
+/* What a person should do; row: the name of one, or NULL.  NULL: no advice. */
+const char *policy_hint(const char *row, const struct err *);
+
 /* For tests and documents: every row; NULL: the end. */
 const struct policy_row *policy_row(size_t i);
 /* The row of that name in the program's own text, for what was on disk. */

@@ -90,6 +90,8 @@ bool ask_sent(const struct ask *); /* it is on its way, or was */
  * why (if not NULL) gets the reason, valid until the session changes.
  */
 int64_t session_blocked(const struct session *, const char **why);
+/* What a person should do about it; NULL: no advice. */
+const char *session_hint(const struct session *);
 
 /* The clock was set by so much: waits are as long as before. */
 void session_shift(struct session *, int64_t by);

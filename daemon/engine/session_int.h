@@ -79,6 +79,7 @@ struct session {
 	struct breaker breaker;
 	int64_t not_before; /* as the CA asked, kept on disk; 0: not */
 	char *why;
+	const char *hint;
 	struct loop_timer *retry;
 
 	struct budget *budget;
@@ -127,8 +128,9 @@ void outage_end(struct session *);
 bool session_is_outage(const struct err *);
 void session_trip(struct session *, const struct err *); /* one of these */
 void session_answers(struct session *); /* others may have waited for that */
-/* Nobody asks until then, or (INT64_MAX) until a person acts. */
-void session_block(struct session *, int64_t until, const char *why);
+/* Nobody asks until then, as was found before the process was started. */
+void session_block(
+    struct session *, int64_t since, int64_t until, const char *why);
 
 /* Account-level refusal: nobody asks until a person acts (protocol D7, D10). */
 void session_stop(struct session *, const struct err *);

@@ -55,25 +55,35 @@ hint_of(const struct trouble *t)
 	if (t->type != NULL && strcmp(t->type, err_kind_name(ERR_SYS)) == 0) {
 		(void)err_set(&e, ERR_PROTO, 0, "%s", t->text);
 		e.kind = ERR_SYS; /* the text is complete */
-		return problem_hint_for(&e);
+		return policy_hint(t->row, &e);
 	}
 	(void)err_set(&e, ERR_PROBLEM, 0, "%s", t->text);
 	(void)snprintf(urn, sizeof(urn), "urn:ietf:params:acme:error:%s",
 	    t->type == NULL ? "" : t->type);
 	e.problem = problem_from_type(urn);
-	return e.problem == PROBLEM_UNKNOWN ? NULL : problem_hint_for(&e);
+	return policy_hint(t->row, &e);
 }
 
+/* The page that a person should open. */
 static void
+set_url(struct json *o, const char *text)
+{
+	char action[ERR_WHAT_MAX];
+	size_t len;
+	const char *url = problem_url(text, &len);
+
+	if (url != NULL && (size_t)snprintf(action, sizeof(action), "%.*s",
+			       (int)len, url) < sizeof(action))
+		json_set_str(o, "url", action);
+}
+
+static struct json *
 set_trouble(struct json *o, const char *key, const struct trouble *t)
 {
-	size_t len;
-	const char *url;
 	struct json *to;
-	char action[ERR_WHAT_MAX];
 
 	if (t->text == NULL)
-		return;
+		return NULL;
 	to = json_set_object(o, key);
 	json_set_str(to, "text", t->text);
 	json_set_str(to, "type", t->type);
@@ -84,11 +94,25 @@ set_trouble(struct json *o, const char *key, const struct trouble *t)
 	view_time(to, "at", t->at);
 	view_time(to, "since", t->since);
 	view_time(to, "next", t->next);
-	url = t->operator? problem_url(t->text, &len) : NULL;
-	if (url != NULL && (size_t)snprintf(action, sizeof(action), "%.*s",
-			       (int)len, url) < sizeof(action))
-		json_set_str(to, "url", action);
+	if (t->operator)
+		set_url(to, t->text);
 	json_set_str(to, "hint", hint_of(t));
+	return to;
+}
+
+/* Of the reload command, as it is run. */
+static void
+set_command(const struct engine *en, const struct cert *c, struct json *o,
+    const char *key)
+{
+	const char *const *a;
+	struct json *argv;
+
+	if (o == NULL || c->conf->reload == CONF_NONE)
+		return;
+	argv = json_set_array(o, key);
+	for (a = en->conf->commands[c->conf->reload].argv; *a != NULL; a++)
+		json_push_str(argv, *a);
 }
 
 /* What acmed will do next about it, and when. */
@@ -121,9 +145,11 @@ set_next(const struct engine *en, const struct cert *c, struct json *o)
 	} else if (c->issue_trouble.next != 0) {
 		what = c->rehearse ? "try out at the test CA" : "try again";
 	}
-	if (c->deploy == DEPLOY_RELOAD && c->deploy_trouble.next != 0) {
-		what = "run the reload command again";
-		at = c->deploy_trouble.next;
+	if (c->deploy == DEPLOY_RELOAD) {
+		at = c->reload_listed ? c->deploy_trouble.next : 0;
+		what = c->deploy_trouble.failures != 0
+			   ? "run the reload command again"
+			   : "run the reload command";
 	}
 	json_set_str(o, "next", what);
 	view_time(o, "next_at", at);
@@ -200,8 +226,9 @@ brief(const struct engine *en, const struct cert *c, struct json *o)
 	if (out)
 		json_set_bool(o, "rehearsing", true);
 	set_recall(en, c, o);
-	set_trouble(o, "trouble", &c->issue_trouble);
-	set_trouble(o, "deploy_trouble", &c->deploy_trouble);
+	(void)set_trouble(o, "trouble", &c->issue_trouble);
+	set_command(en, c, set_trouble(o, "deploy_trouble", &c->deploy_trouble),
+	    "command");
 }
 
 static void
@@ -236,11 +263,15 @@ view_ca(const struct ca_queue *q, struct json *o)
 	json_set_int(o, "queued", (int64_t)(q->ready.n + q->limited.n));
 	json_set_int(o, "clock_ahead_s", ahead);
 	json_set_bool(o, "stopped", until == INT64_MAX);
-	if (until != 0) {
-		json_set_str(o, "trouble", why);
-		if (until != INT64_MAX)
-			view_time(o, "next_at", until);
-	}
+	if (until == 0)
+		return;
+	json_set_str(o, "trouble", why);
+	json_set_str(o, "hint", session_hint(q->session));
+	view_time(o, "since", session_breaker(q->session)->since);
+	if (until != INT64_MAX)
+		view_time(o, "next_at", until);
+	else
+		set_url(o, why);
 }
 
 /* Those that need somebody first, then those that end first. */
@@ -445,7 +476,7 @@ struct json *
 view_cert(const struct engine *en, const struct cert *c)
 {
 	const struct issued *h = &c->have;
-	struct json *o = json_object(), *names, *argv;
+	struct json *o = json_object(), *names;
 	AUTO(buf_done) struct buf dir = BUF_INIT(4096);
 	uint32_t i;
 
@@ -458,13 +489,7 @@ view_cert(const struct engine *en, const struct cert *c)
 	json_set_str(o, "key_type", key_type_name((enum key_type)c->conf->key));
 	json_set_str(o, "order", c->order_url);
 	json_set_int(o, "line", c->conf->line);
-	if (c->conf->reload != CONF_NONE) {
-		const char *const *a = en->conf->commands[c->conf->reload].argv;
-
-		argv = json_set_array(o, "reload");
-		for (; *a != NULL; a++)
-			json_push_str(argv, *a);
-	}
+	set_command(en, c, o, "reload");
 	if (h->version == 0)
 		return o;
 	json_set_str(o, "issuer", h->issuer);

@@ -14,7 +14,7 @@ from util import (BUILD, PATIENCE, alive, cert_info, check_pair,
                   children, die_with_parent, run, until)
 
 F_SETPIPE_SZ = 1031
-STEPS = ("look", "newOrder", "authorization", "publish", "challenge", "validation",
+STEPS = ("prepare", "newOrder", "authorization", "publish", "challenge", "validation",
          "order", "key", "csr", "finalize", "certificate", "install")
 
 

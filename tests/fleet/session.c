@@ -240,7 +240,7 @@ session_load(struct session *s, store_done *loaded, void *arg, struct err *e)
 
 	if (until > clock_now()) {
 		s->not_before = until;
-		session_block(s, until, "as it said before");
+		session_block(s, clock_now(), until, "as it said before");
 	}
 	return budget_load(s, loaded, arg, e);
 }

@@ -258,7 +258,7 @@ paused(void **state)
 	    "  CA:          zerossl now; what is installed is from "
 	    "letsencrypt\n"
 	    "  acmed will:  look again in 24 h\n"
-	    "  you should:  open the page above, then: acmectl renew NAME\n");
+	    "  you should:  open the page above, then: acmectl renew www\n");
 }
 
 /* The page of a CA is behind one URL, which must not be cut or folded. */
@@ -324,6 +324,114 @@ replaced(void **state)
 	    "soon\n");
 }
 
+/* What is the CA's is told once, however many certificates wait for it; but of
+ * one whose time runs out, all is said. */
+static void
+ca_down(void **state)
+{
+	(void)state;
+	expect(print_status,
+	    "{\"version\":\"1.2\",\"clock_right\":true,\"healthy\":false,"
+	    "\"counts\":{\"certificates\":2,\"valid\":1,\"failing\":2},"
+	    "\"certificates\":["
+	    "{\"name\":\"www\",\"health\":\"bad\",\"alarm\":\"critical\","
+	    "\"state\":\"queued\",\"not_after\":\"2026-11-24T11:04:05Z\","
+	    "\"next\":\"wait for the CA\","
+	    "\"next_at\":\"2026-11-23T16:04:05Z\",\"trouble\":{"
+	    "\"text\":\"newOrder: HTTP 503\",\"failures\":0,"
+	    "\"at\":\"2026-11-23T15:04:00Z\","
+	    "\"since\":\"2026-11-23T14:04:05Z\"}},"
+	    "{\"name\":\"shop\",\"health\":\"warning\",\"state\":\"queued\","
+	    "\"next\":\"wait for the CA\","
+	    "\"next_at\":\"2026-11-23T16:04:05Z\",\"trouble\":{"
+	    "\"text\":\"newOrder: HTTP 503\",\"failures\":0}}],"
+	    "\"cas\":[{\"name\":\"one\",\"trouble\":\"HTTP 503\","
+	    "\"queued\":2,\"since\":\"2026-11-23T14:04:05Z\","
+	    "\"next_at\":\"2026-11-23T16:04:05Z\",\"hint\":\"wait\"}]}",
+	    "acmed 1.2: 2 certificates, 1 valid, 2 in trouble: something needs "
+	    "you.\n"
+	    "\n"
+	    "  NAME                           STATE      EXPIRES        NEXT\n"
+	    "! www                            queued     in 20 h        the "
+	    "CA, "
+	    "in 60 min\n"
+	    "~ shop                           queued     -              the "
+	    "CA, "
+	    "in 60 min\n"
+	    "\n"
+	    "CA one: cannot be used now\n"
+	    "  since:       2026-11-23T14:04:05Z (60 min ago)\n"
+	    "  error:       HTTP 503\n"
+	    "  waiting:     2 certificates\n"
+	    "  acmed will:  ask again in 60 min\n"
+	    "  you should:  wait\n"
+	    "\n"
+	    "www: not renewed\n"
+	    "  since:       2026-11-23T14:04:05Z (60 min ago)\n"
+	    "  alarm:       critical: it expires in 20 h\n"
+	    "  error:       newOrder: HTTP 503\n"
+	    "  acmed will:  wait for the CA in 60 min\n"
+	    "  you should:  nothing yet: acmed tries again by itself\n");
+}
+
+static void
+ca_stopped(void **state)
+{
+	(void)state;
+	expect(print_status,
+	    "{\"version\":\"1.2\",\"clock_right\":true,\"healthy\":false,"
+	    "\"counts\":{\"certificates\":1,\"failing\":1},"
+	    "\"certificates\":[{\"name\":\"www\",\"health\":\"bad\","
+	    "\"state\":\"queued\",\"next\":\"wait for you\",\"trouble\":{"
+	    "\"text\":\"x\",\"failures\":0}}],"
+	    "\"cas\":[{\"name\":\"one\",\"trouble\":\"new terms\","
+	    "\"stopped\":true,\"queued\":1,\"url\":\"https://ca/terms\","
+	    "\"since\":\"2026-11-23T14:04:05Z\"}]}",
+	    "acmed 1.2: 1 certificate, 0 valid, 1 in trouble: something needs "
+	    "you.\n"
+	    "\n"
+	    "  NAME                           STATE      EXPIRES        NEXT\n"
+	    "! www                            queued     -              wait "
+	    "for you\n"
+	    "\n"
+	    "CA one: cannot be used now\n"
+	    "  since:       2026-11-23T14:04:05Z (60 min ago)\n"
+	    "  error:       new terms\n"
+	    "  open:        https://ca/terms\n"
+	    "  waiting:     1 certificate\n"
+	    "  acmed will:  wait for you, and not ask it\n"
+	    "  you should:  mend the cause, then: acmectl reload\n");
+}
+
+static void
+not_reloaded(void **state)
+{
+	(void)state;
+	expect(print_status,
+	    "{\"version\":\"1.2\",\"clock_right\":true,\"healthy\":true,"
+	    "\"counts\":{\"certificates\":1,\"valid\":1,\"failing\":1},"
+	    "\"certificates\":[{\"name\":\"www\",\"health\":\"warning\","
+	    "\"state\":\"valid\",\"not_after\":\"2027-01-23T15:04:05Z\","
+	    "\"next\":\"run the reload command again\","
+	    "\"next_at\":\"2026-11-23T15:05:00Z\",\"deploy_trouble\":{"
+	    "\"text\":\"exit status 1\",\"failures\":1,"
+	    "\"at\":\"2026-11-23T15:04:00Z\","
+	    "\"command\":[\"nginx\",\"-s\",\"reload\"]}}]}",
+	    "acmed 1.2: 1 certificate, 1 valid, 1 in trouble.\n"
+	    "\n"
+	    "  NAME                           STATE      EXPIRES        NEXT\n"
+	    "~ www                            valid      in 61 days     reload "
+	    "again in 55 s\n"
+	    "\n"
+	    "www: installed but not reloaded, 1 failed attempt, the last 5 s "
+	    "ago\n"
+	    "  error:       exit status 1\n"
+	    "  command:     nginx -s reload\n"
+	    "  acmed will:  run the reload command again in 55 s\n"
+	    "  you should:  run the reload command by hand and mend what it "
+	    "says\n");
+}
+
 /* Nothing has failed: there is just no room for it. */
 static void
 late(void **state)
@@ -360,7 +468,7 @@ late(void **state)
 	    "shop: no certificate yet\n"
 	    "  alarm:       warning: there is none\n"
 	    "  acmed will:  wait for a place\n"
-	    "  you should:  see how it goes: acmectl renew NAME --wait\n");
+	    "  you should:  see how it goes: acmectl renew shop --wait\n");
 }
 
 static void
@@ -384,7 +492,10 @@ shown(void **state)
 	expect(print_cert,
 	    "{\"name\":\"www\",\"names\":[\"a.example.org\",\"b.example.org\"],"
 	    "\"state\":\"renewing\",\"step\":\"authorization\","
-	    "\"rehearsing\":true,\"ca\":\"letsencrypt\","
+	    "\"window\":{\"end\":\"2026-11-26T15:04:05Z\","
+	    "\"url\":\"https://ca/why\"},"
+	    "\"deploy\":\"reload "
+	    "due\",\"rehearsing\":true,\"ca\":\"letsencrypt\","
 	    "\"issued_by\":\"letsencrypt\",\"key_type\":\"ec256\","
 	    "\"not_after\":\"2026-11-27T15:04:05Z\",\"alarm\":\"warning\","
 	    "\"waiting_for\":\"per-names of letsencrypt\","
@@ -398,7 +509,10 @@ shown(void **state)
 	    "  CA:          letsencrypt\n"
 	    "  key type:    ec256\n"
 	    "  command:     systemctl reload nginx\n"
+	    "  reload:      due\n"
 	    "  expires:     2026-11-27T15:04:05Z (in 4 days)\n"
+	    "  until:       2026-11-26T15:04:05Z (in 3 days)\n"
+	    "  CA says why: https://ca/why\n"
 	    "  alarm:       warning: it expires in 4 days\n"
 	    "  waiting for: per-names of letsencrypt\n");
 }
@@ -413,6 +527,9 @@ events(void **state)
 	    "\"name\":\"a.example.org\",\"ms\":12,\"empty\":\"\"}",
 	    "2026-11-23T15:04:05Z check: CAA allows: name a.example.org, ms "
 	    "12\n");
+	expect(print_event,
+	    "{\"time\":\"T\",\"event\":\"step\",\"step\":\"csr\"}",
+	    "T step: csr\n");
 	expect(print_event, "{\"event\":\"exchange\"}", "");
 	/* what a CA says cannot write on the terminal as it likes */
 	expect(print_event,
@@ -674,9 +791,10 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 	const struct CMUnitTest tests[] = { T(well), T(nothing), T(queue),
 		T(unconfigured), T(many_unconfigured), T(paused), T(whole_url),
-		T(replaced), T(late), T(shown), T(passed_over), T(events),
-		T(budget), T(plan_nothing), T(plan), T(plan_large),
-		T(what_was_lifted), T(forget), T(colours), T(counts) };
+		T(replaced), T(ca_down), T(ca_stopped), T(not_reloaded),
+		T(late), T(shown), T(passed_over), T(events), T(budget),
+		T(plan_nothing), T(plan), T(plan_large), T(what_was_lifted),
+		T(forget), T(colours), T(counts) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -243,6 +243,43 @@ worst_of_compound(void **state)
 	}
 }
 
+/* The type alone would send people to the wrong place. */
+static void
+hints(void **state)
+{
+	static const struct {
+		unsigned problem;
+		enum policy_where where;
+		const char *what, *has, *has_not;
+	} t[] = {
+		{ PROBLEM_RATE_LIMITED, WHERE_ORDER, "see https://ca/unpause",
+		    "open the page", "wait" },
+		{ PROBLEM_RATE_LIMITED, WHERE_ORDER, "too many", "wait",
+		    "page" },
+		{ PROBLEM_UNAUTHORIZED, WHERE_CA, "wrong MAC", "account",
+		    "DNS" },
+		{ PROBLEM_MALFORMED, WHERE_CA, "x", "account", "bug" },
+		{ PROBLEM_UNAUTHORIZED, WHERE_ORDER, "x", "account", "DNS" },
+		{ PROBLEM_UNAUTHORIZED, WHERE_NAME, "x", "DNS", "binding" },
+	};
+	const char *hint;
+	struct err e;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NELEM(t); i++) {
+		(void)err_set(&e, ERR_PROBLEM, 403, "%s", t[i].what);
+		e.problem = t[i].problem;
+		hint = policy_hint(policy_find(&e, t[i].where)->name, &e);
+		assert_non_null(hint);
+		assert_non_null(strstr(hint, t[i].has));
+		assert_null(strstr(hint, t[i].has_not));
+	}
+	(void)err_set(&e, ERR_NET, NO_ANSWER, "x");
+	assert_non_null(policy_hint("unreachable", &e));
+	assert_null(policy_hint(NULL, &e));
+}
+
 static struct err
 limited(int64_t said)
 {
@@ -394,6 +431,7 @@ main(void)
 		cmocka_unit_test(every_row_has_a_case),
 		cmocka_unit_test(always_finds_a_row),
 		cmocka_unit_test(worst_of_compound),
+		cmocka_unit_test(hints),
 		cmocka_unit_test(retry_after),
 		cmocka_unit_test(doubling),
 		cmocka_unit_test(long_waits),
