@@ -136,6 +136,7 @@ struct cert {
 	bool busy;                  /* counted by its reload command's list */
 	bool unsaved;               /* the last SAVE_CERT failed: tried again */
 	unsigned char shown_health; /* view.c: while it sorts */
+	int64_t turn_at;            /* plan_turns(): when it can be ordered */
 	bool forced;         /* an operator said: now, whatever the back-off */
 	unsigned char check; /* enum issue_mode that an operator asked for */
 	uint32_t asked;      /* either: which of all that operators asked for */

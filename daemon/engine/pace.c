@@ -105,8 +105,8 @@ is_wanted_now(const struct engine *en, const struct cert *c)
 
 /* What an operator waits for goes first, the latest of it in front; then what
  * ends first. */
-int64_t
-pace_urgency(const struct engine *en, const struct cert *c)
+static int64_t
+urgency(const struct engine *en, const struct cert *c)
 {
 	const struct issued *h = &c->have;
 	int64_t now = engine_now(en), left;
@@ -120,4 +120,11 @@ pace_urgency(const struct engine *en, const struct cert *c)
 		return left > LATE ? LATE : left;
 	/* never behind one that is to be spread */
 	return pace_applies(en, c) || left < SPREAD ? left : SPREAD - 1;
+}
+
+/* Alike, as the configuration has them, which is what plan.c foretells. */
+int64_t
+pace_urgency(const struct engine *en, const struct cert *c)
+{
+	return urgency(en, c) * (INT64_C(1) << 32) + c->index;
 }

@@ -212,13 +212,17 @@ plan_done(struct plan *p)
 }
 
 int64_t
-plan_ends(const struct engine *en)
+plan_turns(const struct engine *en)
 {
 	struct plan p;
 	int64_t ends;
+	uint32_t i;
 
 	if (plan_make(en, en->conf, &p, NULL) == -1)
 		return 0;
+	for (i = 0; i < p.n; i++)
+		en->certs.all[p.items[i].cert - en->conf->certs].turn_at =
+		    p.items[i].at;
 	ends = p.ends;
 	plan_done(&p);
 	return ends;

@@ -33,8 +33,9 @@ int plan_make(
     const struct engine *, const struct conf *, struct plan *, struct err *);
 void plan_done(struct plan *);
 
-/* When all that is due now will be ordered, as far as limits go; 0: unknown. */
-int64_t plan_ends(const struct engine *);
+/* When all that is due now will be ordered, as far as limits go; 0: unknown.
+ * Notes for each when its turn comes. */
+int64_t plan_turns(const struct engine *);
 
 /* When that certificate could be ordered at that CA, as far as is known; 0:
  * now. */

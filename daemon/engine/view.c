@@ -140,6 +140,8 @@ set_next(const struct engine *en, const struct cert *c, struct json *o)
 				       : "wait for a place";
 		if (at == INT64_MAX)
 			at = 0;
+		else if (at == 0 && c->limited)
+			at = c->turn_at;
 	} else if (c->waits != NULL) {
 		what = "wait for a limit of the CA";
 	} else if (c->issue_trouble.next != 0) {
@@ -315,9 +317,9 @@ list(const struct engine *en, uint32_t from, uint32_t limit, struct json *o)
 
 /* Limits decide when there are some; else the pace that it has had. */
 static int64_t
-queue_ends(const struct engine *en)
+queue_ends(const struct engine *en, int64_t ends)
 {
-	int64_t now = clock_now(), ends = plan_ends(en), left;
+	int64_t now = clock_now(), left;
 	uint32_t i;
 
 	for (i = 0; i < en->conf->n_cas; i++) {
@@ -335,7 +337,7 @@ queue_ends(const struct engine *en)
 
 /* How far a long queue is. */
 static void
-set_queue(const struct engine *en, struct json *root)
+set_queue(const struct engine *en, int64_t ends, struct json *root)
 {
 	uint32_t done = 0, running = 0, waiting = 0, limited = 0, i;
 	struct json *o = json_set_object(root, "queue");
@@ -362,7 +364,7 @@ set_queue(const struct engine *en, struct json *root)
 	json_set_int(o, "waiting", waiting);
 	json_set_int(o, "limited", limited);
 	if (waiting != 0)
-		view_time(o, "ends", queue_ends(en));
+		view_time(o, "ends", queue_ends(en, ends));
 }
 
 static void
@@ -382,12 +384,24 @@ set_orphans(const struct engine *en, struct json *root)
 	}
 }
 
+static bool
+some_wait(const struct engine *en)
+{
+	uint32_t i;
+
+	for (i = 0; i < en->certs.n; i++)
+		if (en->certs.all[i].waits != NULL)
+			return true;
+	return false;
+}
+
 struct json *
 view_status(const struct engine *en, uint32_t from, uint32_t limit)
 {
 	struct json *root = json_object(), *counts, *cas;
 	struct responder_stats rs;
 	struct ipc_status s;
+	int64_t ends = 0;
 	uint32_t i;
 
 	engine_count(en, &s);
@@ -402,10 +416,12 @@ view_status(const struct engine *en, uint32_t from, uint32_t limit)
 	json_set_int(counts, "busy", s.busy);
 	json_set_int(counts, "failing", s.failing);
 	json_set_int(counts, "unsaved", en->certs.n_unsaved);
+	if (s.busy != 0 || some_wait(en))
+		ends = plan_turns(en);
 	json_set_bool(root, "healthy",
 	    list(en, from, limit, root) && !en->clock_bad &&
 		en->certs.n_unsaved == 0);
-	set_queue(en, root);
+	set_queue(en, ends, root);
 	set_orphans(en, root);
 	cas = json_set_array(root, "cas");
 	for (i = 0; i < en->conf->n_cas; i++)
@@ -480,6 +496,8 @@ view_cert(const struct engine *en, const struct cert *c)
 	AUTO(buf_done) struct buf dir = BUF_INIT(4096);
 	uint32_t i;
 
+	if (c->limited)
+		(void)plan_turns(en);
 	brief(en, c, o);
 	names = json_set_array(o, "names");
 	for (i = 0; i < c->conf->n_idents; i++)

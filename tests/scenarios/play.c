@@ -1282,6 +1282,13 @@ x_next(char *args)
 }
 
 static int
+x_turn(char *args)
+{
+	(void)plan_turns(sim_engine());
+	return want_time("turn", subject()->turn_at, args);
+}
+
+static int
 x_retry(char *args)
 {
 	return want_time("not before", subject()->issue_trouble.next, args);
@@ -1610,6 +1617,7 @@ static const struct command expectations[] = {
 	{ "step",           x_step },
 	{ "tokens",         x_tokens },
 	{ "trouble",        x_trouble },
+	{ "turn",           x_turn },
 	{ "turns",          x_turns },
 	{ "url",            x_hint },
 	{ "version",        x_version },
