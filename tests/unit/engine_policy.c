@@ -28,6 +28,8 @@
 struct row {
 	const char *name;
 	enum policy_where where;
+	unsigned places; /* where it is the same row */
+	enum policy_wait wait;
 	enum err_kind kind;
 	int num;
 	unsigned problem;
@@ -48,6 +50,8 @@ struct row {
 #define NAME    WHERE_NAME
 #define CERT    WHERE_CERT
 #define HERE    WHERE_HERE
+#define EVERY   (CA | LATER)
+#define LATER   (ORDER | NAME | CERT | HERE)
 #define OP      true
 #define OVER    true
 #define TRY     true
@@ -55,60 +59,60 @@ struct row {
 /* Nothing is in service. */
 /* clang-format off */
 static const struct row rows[] = {
-	{ "paused", ORDER, P(RATE_LIMITED), 0, "see https://ca/sfe/v1/unpause?jwt=x", SCOPE_CERT, DAILY, OP, false, false },
-	{ "rateLimited", ORDER, P(RATE_LIMITED), 777, "too many", SCOPE_CERT, 777, 807, false, false, false },
-	{ "rateLimited", ORDER, P(RATE_LIMITED), 40 * DAY, "https://ca/unpause", SCOPE_CERT, 40 * DAY, 40 * DAY + 30, false, OVER, false },
-	{ "rateLimited-unsaid", ORDER, P(RATE_LIMITED), 0, "https://ca/docs", SCOPE_CERT, DOUBLE1, false, OVER, false },
-	{ "no-network", ORDER, ERR_NET, NO_HOST, 0, 0, "", SCOPE_CA, LADDER, false, false, false },
-	{ "no-network", CA, ERR_NET, NO_PROXY, 0, 0, "", SCOPE_CA, LADDER, false, false, false },
-	{ "unreachable", ORDER, ERR_NET, NO_ANSWER, 0, 0, "", SCOPE_CA, LADDER, false, OVER, false },
-	{ "unreachable", CERT, ERR_NET, TIMED_OUT, 0, 0, "", SCOPE_CA, LADDER, false, OVER, false },
-	{ "unavailable", ORDER, ERR_HTTP, 503, 0, 0, "", SCOPE_CA, LADDER, false, OVER, false },
-	{ "unavailable", NAME, ERR_HTTP, 502, 0, 0, "", SCOPE_CA, LADDER, false, OVER, false },
-	{ "unavailable", CERT, ERR_PROBLEM, 504, PROBLEM_SERVER_INTERNAL, 0, "", SCOPE_CA, LADDER, false, OVER, false },
-	{ "userActionRequired", ORDER, P(USER_ACTION_REQUIRED), 0, "", SCOPE_ACCOUNT, PERSON, OP, OVER, false },
-	{ "externalAccountRequired", CA, P(EXTERNAL_ACCOUNT_REQUIRED), 0, "", SCOPE_ACCOUNT, PERSON, OP, OVER, false },
-	{ "badSignatureAlgorithm", CA, P(BAD_SIGNATURE_ALGORITHM), 0, "", SCOPE_ACCOUNT, PERSON, OP, OVER, false },
-	{ "unauthorized-account", CA, P(UNAUTHORIZED), 0, "", SCOPE_ACCOUNT, PERSON, OP, OVER, false },
-	{ "malformed-account", CA, P(MALFORMED), 0, "", SCOPE_ACCOUNT, PERSON, OP, OVER, false },
-	{ "badPublicKey-account", CA, P(BAD_PUBLIC_KEY), 0, "", SCOPE_ACCOUNT, PERSON, OP, OVER, false },
-	{ "invalidContact", CA, P(INVALID_CONTACT), 0, "", SCOPE_ACCOUNT, PERSON, OP, OVER, false },
-	{ "unsupportedContact", CA, P(UNSUPPORTED_CONTACT), 0, "", SCOPE_ACCOUNT, PERSON, OP, OVER, false },
-	{ "rejectedIdentifier", ORDER, P(REJECTED_IDENTIFIER), 0, "", SCOPE_CERT, DAILY, OP, OVER, false },
-	{ "unsupportedIdentifier", ORDER, P(UNSUPPORTED_IDENTIFIER), 0, "", SCOPE_CERT, DAILY, OP, OVER, false },
-	{ "invalidProfile", ORDER, P(INVALID_PROFILE), 0, "", SCOPE_CERT, DAILY, OP, OVER, false },
-	{ "badPublicKey", CERT, P(BAD_PUBLIC_KEY), 0, "", SCOPE_CERT, DAILY, OP, OVER, false },
-	{ "badCSR", CERT, P(BAD_CSR), 0, "", SCOPE_CERT, DAILY, OP, OVER, false },
-	{ "caa", NAME, P(CAA), 0, "", SCOPE_CERT, LADDER, OP, OVER, false },
-	{ "dns", NAME, P(DNS), 0, "", SCOPE_NAME, LADDER, false, false, TRY },
-	{ "connection", NAME, P(CONNECTION), 0, "", SCOPE_NAME, LADDER, false, false, TRY },
-	{ "connection", CERT, P(CONNECTION), 0, "", SCOPE_NAME, LADDER, false, false, TRY },
-	{ "tls", NAME, P(TLS), 0, "", SCOPE_NAME, LADDER, false, false, TRY },
-	{ "incorrectResponse", NAME, P(INCORRECT_RESPONSE), 0, "", SCOPE_NAME, LADDER, false, false, TRY },
-	{ "unauthorized", NAME, P(UNAUTHORIZED), 0, "", SCOPE_NAME, LADDER, false, false, TRY },
-	{ "unauthorized", CERT, P(UNAUTHORIZED), 0, "", SCOPE_NAME, LADDER, false, false, TRY },
-	{ "unauthorized-order", ORDER, P(UNAUTHORIZED), 0, "", SCOPE_CERT, LADDER, false, false, false },
-	{ "malformed", ORDER, P(MALFORMED), 0, "", SCOPE_CERT, DAILY, OP, false, false },
-	{ "malformed", CERT, P(MALFORMED), 0, "", SCOPE_CERT, DAILY, OP, false, false },
-	{ "compound", ORDER, P(COMPOUND), 0, "", SCOPE_CERT, LADDER, false, false, false },
-	{ "badNonce", ORDER, P(BAD_NONCE), 0, "", SCOPE_CERT, LADDER, false, OVER, false },
-	{ "orderNotReady", CERT, P(ORDER_NOT_READY), 0, "", SCOPE_CERT, LADDER, false, OVER, false },
-	{ "conflict", NAME, P(CONFLICT), 0, "", SCOPE_CERT, LADDER, false, OVER, false },
-	{ "alreadyReplaced", ORDER, P(ALREADY_REPLACED), 0, "", SCOPE_CERT, LADDER, false, OVER, false },
-	{ "accountDoesNotExist", ORDER, P(ACCOUNT_DOES_NOT_EXIST), 0, "", SCOPE_CERT, LADDER, false, OVER, false },
-	{ "serverInternal", CERT, ERR_PROBLEM, 500, PROBLEM_SERVER_INTERNAL, 0, "", SCOPE_CERT, LADDER, false, OVER, false },
-	{ "unknown-5xx", CERT, ERR_PROBLEM, 500, PROBLEM_UNKNOWN, 0, "", SCOPE_CERT, LADDER, false, OVER, false },
-	{ "unknown-5xx", ORDER, ERR_HTTP, 500, 0, 0, "", SCOPE_CERT, LADDER, false, OVER, false },
-	{ "unknown-4xx", ORDER, P(UNKNOWN), 0, "", SCOPE_CERT, LADDER, false, false, false },
-	{ "unknown-4xx", ORDER, P(ALREADY_REVOKED), 0, "", SCOPE_CERT, LADDER, false, false, false },
-	{ "unknown-4xx", ORDER, ERR_HTTP, 404, 0, 0, "", SCOPE_CERT, LADDER, false, false, false },
-	{ "odd-reply", CERT, ERR_PROTO, 0, 0, 0, "", SCOPE_CERT, LADDER, false, OVER, false },
-	{ "endless", NAME, ERR_LIMIT, 0, 0, 0, "", SCOPE_CERT, LADDER, false, OVER, false },
-	{ "configuration", ORDER, ERR_CONFIG, 0, 0, 0, "", SCOPE_CERT, DAILY, OP, OVER, false },
-	{ "this-machine", HERE, ERR_SYS, 28, 0, 0, "", SCOPE_CERT, LADDER, false, false, false },
-	{ "this-machine", HERE, ERR_NOMEM, 0, 0, 0, "", SCOPE_CERT, LADDER, false, false, false },
-	{ "this-machine", HERE, ERR_CRYPTO, 0, 0, 0, "", SCOPE_CERT, LADDER, false, false, false },
-	{ "this-machine", HERE, ERR_STALE, 0, 0, 0, "", SCOPE_CERT, LADDER, false, false, false },
+	{ "paused", ORDER, EVERY, WAIT_DAILY, P(RATE_LIMITED), 0, "see https://ca/sfe/v1/unpause?jwt=x", SCOPE_CERT, DAILY, OP, false, false },
+	{ "rateLimited", ORDER, EVERY, WAIT_SAID, P(RATE_LIMITED), 777, "too many", SCOPE_CERT, 777, 807, false, false, false },
+	{ "rateLimited", ORDER, EVERY, WAIT_SAID, P(RATE_LIMITED), 40 * DAY, "https://ca/unpause", SCOPE_CERT, 40 * DAY, 40 * DAY + 30, false, OVER, false },
+	{ "rateLimited-unsaid", ORDER, EVERY, WAIT_DOUBLING, P(RATE_LIMITED), 0, "https://ca/docs", SCOPE_CERT, DOUBLE1, false, OVER, false },
+	{ "no-network", ORDER, EVERY, WAIT_BREAKER, ERR_NET, NO_HOST, 0, 0, "", SCOPE_CA, LADDER, false, false, false },
+	{ "no-network", CA, EVERY, WAIT_BREAKER, ERR_NET, NO_PROXY, 0, 0, "", SCOPE_CA, LADDER, false, false, false },
+	{ "unreachable", ORDER, EVERY, WAIT_BREAKER, ERR_NET, NO_ANSWER, 0, 0, "", SCOPE_CA, LADDER, false, OVER, false },
+	{ "unreachable", CERT, EVERY, WAIT_BREAKER, ERR_NET, TIMED_OUT, 0, 0, "", SCOPE_CA, LADDER, false, OVER, false },
+	{ "unavailable", ORDER, EVERY, WAIT_BREAKER, ERR_HTTP, 503, 0, 0, "", SCOPE_CA, LADDER, false, OVER, false },
+	{ "unavailable", NAME, EVERY, WAIT_BREAKER, ERR_HTTP, 502, 0, 0, "", SCOPE_CA, LADDER, false, OVER, false },
+	{ "unavailable", CERT, EVERY, WAIT_BREAKER, ERR_PROBLEM, 504, PROBLEM_SERVER_INTERNAL, 0, "", SCOPE_CA, LADDER, false, OVER, false },
+	{ "userActionRequired", ORDER, EVERY, WAIT_PERSON, P(USER_ACTION_REQUIRED), 0, "", SCOPE_ACCOUNT, PERSON, OP, OVER, false },
+	{ "externalAccountRequired", CA, EVERY, WAIT_PERSON, P(EXTERNAL_ACCOUNT_REQUIRED), 0, "", SCOPE_ACCOUNT, PERSON, OP, OVER, false },
+	{ "badSignatureAlgorithm", CA, EVERY, WAIT_PERSON, P(BAD_SIGNATURE_ALGORITHM), 0, "", SCOPE_ACCOUNT, PERSON, OP, OVER, false },
+	{ "unauthorized-account", CA, CA, WAIT_PERSON, P(UNAUTHORIZED), 0, "", SCOPE_ACCOUNT, PERSON, OP, OVER, false },
+	{ "malformed-account", CA, CA, WAIT_PERSON, P(MALFORMED), 0, "", SCOPE_ACCOUNT, PERSON, OP, OVER, false },
+	{ "badPublicKey-account", CA, CA, WAIT_PERSON, P(BAD_PUBLIC_KEY), 0, "", SCOPE_ACCOUNT, PERSON, OP, OVER, false },
+	{ "invalidContact", CA, EVERY, WAIT_PERSON, P(INVALID_CONTACT), 0, "", SCOPE_ACCOUNT, PERSON, OP, OVER, false },
+	{ "unsupportedContact", CA, EVERY, WAIT_PERSON, P(UNSUPPORTED_CONTACT), 0, "", SCOPE_ACCOUNT, PERSON, OP, OVER, false },
+	{ "rejectedIdentifier", ORDER, EVERY, WAIT_DAILY, P(REJECTED_IDENTIFIER), 0, "", SCOPE_CERT, DAILY, OP, OVER, false },
+	{ "unsupportedIdentifier", ORDER, EVERY, WAIT_DAILY, P(UNSUPPORTED_IDENTIFIER), 0, "", SCOPE_CERT, DAILY, OP, OVER, false },
+	{ "invalidProfile", ORDER, EVERY, WAIT_DAILY, P(INVALID_PROFILE), 0, "", SCOPE_CERT, DAILY, OP, OVER, false },
+	{ "badPublicKey", CERT, LATER, WAIT_DAILY, P(BAD_PUBLIC_KEY), 0, "", SCOPE_CERT, DAILY, OP, OVER, false },
+	{ "badCSR", CERT, EVERY, WAIT_DAILY, P(BAD_CSR), 0, "", SCOPE_CERT, DAILY, OP, OVER, false },
+	{ "caa", NAME, EVERY, WAIT_LADDER, P(CAA), 0, "", SCOPE_CERT, LADDER, OP, OVER, false },
+	{ "dns", NAME, EVERY, WAIT_LADDER, P(DNS), 0, "", SCOPE_NAME, LADDER, false, false, TRY },
+	{ "connection", NAME, EVERY, WAIT_LADDER, P(CONNECTION), 0, "", SCOPE_NAME, LADDER, false, false, TRY },
+	{ "connection", CERT, EVERY, WAIT_LADDER, P(CONNECTION), 0, "", SCOPE_NAME, LADDER, false, false, TRY },
+	{ "tls", NAME, EVERY, WAIT_LADDER, P(TLS), 0, "", SCOPE_NAME, LADDER, false, false, TRY },
+	{ "incorrectResponse", NAME, EVERY, WAIT_LADDER, P(INCORRECT_RESPONSE), 0, "", SCOPE_NAME, LADDER, false, false, TRY },
+	{ "unauthorized", NAME, NAME | CERT, WAIT_LADDER, P(UNAUTHORIZED), 0, "", SCOPE_NAME, LADDER, false, false, TRY },
+	{ "unauthorized", CERT, NAME | CERT, WAIT_LADDER, P(UNAUTHORIZED), 0, "", SCOPE_NAME, LADDER, false, false, TRY },
+	{ "unauthorized-order", ORDER, ORDER | HERE, WAIT_LADDER, P(UNAUTHORIZED), 0, "", SCOPE_CERT, LADDER, false, false, false },
+	{ "malformed", ORDER, LATER, WAIT_DAILY, P(MALFORMED), 0, "", SCOPE_CERT, DAILY, OP, false, false },
+	{ "malformed", CERT, LATER, WAIT_DAILY, P(MALFORMED), 0, "", SCOPE_CERT, DAILY, OP, false, false },
+	{ "compound", ORDER, EVERY, WAIT_LADDER, P(COMPOUND), 0, "", SCOPE_CERT, LADDER, false, false, false },
+	{ "badNonce", ORDER, EVERY, WAIT_LADDER, P(BAD_NONCE), 0, "", SCOPE_CERT, LADDER, false, OVER, false },
+	{ "orderNotReady", CERT, EVERY, WAIT_LADDER, P(ORDER_NOT_READY), 0, "", SCOPE_CERT, LADDER, false, OVER, false },
+	{ "conflict", NAME, EVERY, WAIT_LADDER, P(CONFLICT), 0, "", SCOPE_CERT, LADDER, false, OVER, false },
+	{ "alreadyReplaced", ORDER, EVERY, WAIT_LADDER, P(ALREADY_REPLACED), 0, "", SCOPE_CERT, LADDER, false, OVER, false },
+	{ "accountDoesNotExist", ORDER, EVERY, WAIT_LADDER, P(ACCOUNT_DOES_NOT_EXIST), 0, "", SCOPE_CERT, LADDER, false, OVER, false },
+	{ "serverInternal", CERT, EVERY, WAIT_LADDER, ERR_PROBLEM, 500, PROBLEM_SERVER_INTERNAL, 0, "", SCOPE_CERT, LADDER, false, OVER, false },
+	{ "unknown-5xx", CERT, EVERY, WAIT_LADDER, ERR_PROBLEM, 500, PROBLEM_UNKNOWN, 0, "", SCOPE_CERT, LADDER, false, OVER, false },
+	{ "unknown-5xx", ORDER, EVERY, WAIT_LADDER, ERR_HTTP, 500, 0, 0, "", SCOPE_CERT, LADDER, false, OVER, false },
+	{ "unknown-4xx", ORDER, EVERY, WAIT_LADDER, P(UNKNOWN), 0, "", SCOPE_CERT, LADDER, false, false, false },
+	{ "unknown-4xx", ORDER, EVERY, WAIT_LADDER, P(ALREADY_REVOKED), 0, "", SCOPE_CERT, LADDER, false, false, false },
+	{ "unknown-4xx", ORDER, EVERY, WAIT_LADDER, ERR_HTTP, 404, 0, 0, "", SCOPE_CERT, LADDER, false, false, false },
+	{ "odd-reply", CERT, EVERY, WAIT_LADDER, ERR_PROTO, 0, 0, 0, "", SCOPE_CERT, LADDER, false, OVER, false },
+	{ "endless", NAME, EVERY, WAIT_LADDER, ERR_LIMIT, 0, 0, 0, "", SCOPE_CERT, LADDER, false, OVER, false },
+	{ "configuration", ORDER, EVERY, WAIT_DAILY, ERR_CONFIG, 0, 0, 0, "", SCOPE_CERT, DAILY, OP, OVER, false },
+	{ "this-machine", HERE, EVERY, WAIT_HOURLY, ERR_SYS, 28, 0, 0, "", SCOPE_CERT, LADDER, false, false, false },
+	{ "this-machine", HERE, EVERY, WAIT_HOURLY, ERR_NOMEM, 0, 0, 0, "", SCOPE_CERT, LADDER, false, false, false },
+	{ "this-machine", HERE, EVERY, WAIT_HOURLY, ERR_CRYPTO, 0, 0, 0, "", SCOPE_CERT, LADDER, false, false, false },
+	{ "this-machine", HERE, EVERY, WAIT_HOURLY, ERR_STALE, 0, 0, 0, "", SCOPE_CERT, LADDER, false, false, false },
 };
 /* clang-format on */
 
@@ -139,6 +143,7 @@ check_row(const struct row *r)
 	assert_string_equal(d.row->name, r->name);
 	assert_ptr_equal(d.row, policy_find(&e, r->where));
 	assert_int_equal(d.row->scope, r->scope);
+	assert_int_equal(d.row->wait, r->wait);
 	wait = d.until == INT64_MAX ? INT64_MAX : d.until - T0;
 	if (wait < r->from || wait > r->to)
 		fail_msg("%s: waits %lld s", r->name, (long long)wait);
@@ -146,6 +151,45 @@ check_row(const struct row *r)
 	assert_int_equal(d.failover, r->failover);
 	assert_int_equal(d.rehearse, r->rehearse);
 	assert_ptr_equal(policy_name(r->name), policy_name(d.row->name));
+}
+
+/* What it means in other parts of an attempt too. */
+static void
+check_places(const struct row *r)
+{
+	struct err e = error_of(r);
+	const struct policy_row *row = policy_find(&e, r->where);
+	unsigned at;
+
+	for (at = CA; at <= HERE; at <<= 1)
+		if ((policy_find(&e, (enum policy_where)at) == row) !=
+		    ((r->places & at) != 0))
+			fail_msg("%s: at %u", r->name, at);
+}
+
+/* How long a wait is makes another CA the next only where a limit is meant. */
+static void
+check_long(const struct row *r)
+{
+	struct err e = error_of(r);
+	struct policy_in in = {
+		.err = &e, .where = r->where, .failures = 9, .now = T0
+	};
+	struct decision d;
+	bool limit = r->problem == PROBLEM_RATE_LIMITED && !r->operator;
+
+	/* what is said makes it neither a pause nor a limit of unknown end */
+	if (r->problem != PROBLEM_RATE_LIMITED || r->said != 0)
+		e.retry_after_s = 40 * DAY;
+	policy_decide(&in, &d);
+	if (d.failover != (r->failover || limit))
+		fail_msg("%s: after a long wait", r->name);
+	in.not_before = T0 - 10 * DAY;
+	in.not_after = T0 + 80 * DAY;
+	e.retry_after_s = r->said == 0 ? -1 : 777;
+	policy_decide(&in, &d);
+	if (d.failover != (r->failover && !limit))
+		fail_msg("%s: after a short wait", r->name);
 }
 
 static void
@@ -159,6 +203,8 @@ what_each_row_does(void **state)
 		for (i = 0; i < NELEM(rows); i++) {
 			rnd_seed(seed * 1000 + i);
 			check_row(&rows[i]);
+			check_places(&rows[i]);
+			check_long(&rows[i]);
 		}
 }
 
