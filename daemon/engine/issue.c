@@ -18,11 +18,14 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/rnd.h"
+#include "lib/base/str.h"
 
 #define MINUTE_MS INT64_C(60000)
 #define HOUR_MS   (60 * MINUTE_MS)
 
 #define SLOW_MS (2 * MINUTE_MS)
+
+#define SPAN_TEXT 32
 
 #define ENDS_SOON_S INT64_C(300)
 
@@ -150,7 +153,9 @@ issue_go(struct issue *is)
 		is->env->on_halted(is->env->halted_arg);
 		return;
 	}
-	if (++is->asks > ASKS_MAX + 8 * is->cert->conf->n_idents) {
+	/* what has waited has a deadline instead */
+	if (!is->waiting &&
+	    ++is->asks > ASKS_MAX + 8 * is->cert->conf->n_idents) {
 		(void)err_set(&e, ERR_LIMIT, 0, "no end in sight");
 		issue_fail(is, &e);
 		return;
@@ -197,6 +202,12 @@ on_saved(void *arg, const struct err *failed)
 	issue_next(is, is->then, NULL);
 }
 
+static int64_t
+polled_for(const struct issue *is)
+{
+	return clock_mono_ms() - is->polling_since_ms;
+}
+
 /* Do what a step said, after making durable what it learned. */
 void
 issue_next(struct issue *is, struct next n, struct err *e)
@@ -229,7 +240,7 @@ issue_next(struct issue *is, struct next n, struct err *e)
 	is->waiting = true;
 	loop_timer_set(is->timer, n.wait_ms);
 	if (!is->slow && is->env->on_slow != NULL &&
-	    clock_mono_ms() - is->polling_since_ms + n.wait_ms > SLOW_MS)
+	    polled_for(is) + n.wait_ms > SLOW_MS)
 		is->slow = is->env->on_slow(is->env->slow_arg, is->cert);
 }
 
@@ -299,14 +310,33 @@ next_later(enum step to, int64_t wait_ms)
 	    struct next){ .what = NEXT_LATER, .to = to, .wait_ms = wait_ms };
 }
 
-/*
- * When to look again: as the CA says, within reason; else soon, then ever more
- * rarely.  A huge Retry-After neither hangs the job nor makes it give up.
- */
-int64_t
-issue_poll_wait(struct issue *is, const struct reply *r, enum pace p)
+static int64_t
+deadline(const struct issue *is, enum pace p)
 {
-	int64_t age = clock_mono_ms() - is->polling_since_ms;
+	const struct conf_ca *ca = session_ca(is->session);
+
+	return INT64_C(1000) * (p == PACE_AUTHZ ? ca->validation_timeout_s
+						: ca->issuance_timeout_s);
+}
+
+bool
+issue_too_long(struct issue *is, enum pace p, const char *what, struct err *e)
+{
+	char span[SPAN_TEXT];
+
+	if (polled_for(is) < deadline(is, p))
+		return false;
+	str_ago(deadline(is, p) / 1000, span, sizeof(span));
+	(void)err_set(e, ERR_LIMIT, 0, "%s in %s (%s)", what, span,
+	    p == PACE_AUTHZ ? "validation-timeout" : "issuance-timeout");
+	return true;
+}
+
+/* As the CA says, within reason; else soon, then ever more rarely. */
+static int64_t
+wait_for(struct issue *is, const struct reply *r, enum pace p)
+{
+	int64_t age = polled_for(is);
 	bool young = age < 10 * MINUTE_MS;
 	int64_t said = r->retry_after_s * 1000;
 	int64_t wait = session_pace_ms(is->session, p);
@@ -329,6 +359,19 @@ issue_poll_wait(struct issue *is, const struct reply *r, enum pace p)
 	if (wait > 10 * MINUTE_MS)
 		wait = 10 * MINUTE_MS;
 	return rnd_jitter(wait, 25);
+}
+
+/*
+ * When to look again.  A huge Retry-After neither hangs the job nor makes it
+ * give up, nor has it outlast its deadline.
+ */
+int64_t
+issue_poll_wait(struct issue *is, const struct reply *r, enum pace p)
+{
+	int64_t wait = wait_for(is, r, p);
+	int64_t left = deadline(is, p) - polled_for(is);
+
+	return left > 0 && wait > left ? left : wait;
 }
 
 void
@@ -374,7 +417,7 @@ issue_abandon(struct issue *is, struct err *e)
 static struct next
 still_pending(struct issue *is, const struct reply *r, struct err *e)
 {
-	if (clock_mono_ms() - is->polling_since_ms > HOUR_MS) {
+	if (polled_for(is) > HOUR_MS) {
 		(void)err_set(e, ERR_LIMIT, 0,
 		    "still pending 1 h after all names were validated");
 		issue_drop_order(is);
@@ -382,6 +425,22 @@ still_pending(struct issue *is, const struct reply *r, struct err *e)
 	}
 	is->all_valid = false; /* look at them again after that */
 	return next_later(STEP_POLL_ORDER, issue_poll_wait(is, r, PACE_ORDER));
+}
+
+/* Which may take a CA days, but not longer than the order lives (E22). */
+static struct next
+still_processing(struct issue *is, const struct reply *r, struct err *e)
+{
+	const struct order *o = &is->order;
+
+	if (o->expires != 0 && o->expires < session_now(is->session))
+		(void)err_set(e, ERR_LIMIT, 0,
+		    "the order has expired while the CA was processing it");
+	else if (!issue_too_long(is, PACE_ORDER, "the CA has not issued it", e))
+		return next_later(
+		    STEP_POLL_ORDER, issue_poll_wait(is, r, PACE_ORDER));
+	issue_drop_order(is);
+	return NEXT_FAILED;
 }
 
 /* Finalized, and shown as it was before: look again, not at once. */
@@ -412,14 +471,7 @@ by_status(struct issue *is, const struct reply *r, struct err *e)
 			return still_ready(is, e);
 		return NEXT_TO(STEP_KEY);
 	case ACME_PROCESSING:
-		if (clock_mono_ms() - is->polling_since_ms > 24 * HOUR_MS) {
-			(void)err_set(
-			    e, ERR_LIMIT, 0, "still processing after 24 h");
-			issue_drop_order(is);
-			return NEXT_FAILED;
-		}
-		return next_later(
-		    STEP_POLL_ORDER, issue_poll_wait(is, r, PACE_ORDER));
+		return still_processing(is, r, e);
 	case ACME_VALID:
 		is->issued = true;
 		/* no second order may name the same predecessor (RFC 9773 5) */

@@ -15,7 +15,6 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 
-#define DEADLINE_MS  (10 * INT64_C(60000))
 #define UNSEEN_MS    1000 /* first look when nobody has fetched the token */
 #define TOKEN_MAX    256  /* str_is_token() */
 #define KEY_AUTH_MAX 512
@@ -416,10 +415,8 @@ look_again(struct issue *is, const struct reply *r, const struct authz *z,
 {
 	struct one_authz *one = &is->authzs[is->at];
 
-	if (clock_mono_ms() - is->polling_since_ms > DEADLINE_MS) {
-		(void)err_set(e, ERR_LIMIT, 0,
-		    "%s: the CA has not validated it in 10 minutes",
-		    one->ident);
+	if (issue_too_long(is, PACE_AUTHZ, "the CA has not validated it", e)) {
+		(void)err_wrap(e, "%s", one->ident);
 		if (z->has_error)
 			(void)err_wrap(e, "%s", z->error.what);
 		issue_drop_order(is);

@@ -129,6 +129,8 @@ void issue_answer(
     struct issue *, const struct answer *, const struct err *failed);
 struct next next_later(enum step, int64_t wait_ms);
 int64_t issue_poll_wait(struct issue *, const struct reply *, enum pace);
+/* Whether it is polled for longer than that, which e says then. */
+bool issue_too_long(struct issue *, enum pace, const char *what, struct err *);
 void issue_poll_begin(struct issue *);
 /* Withdraw the tokens and forget the order. */
 void issue_drop_order(struct issue *);

@@ -320,6 +320,8 @@ staging_new(struct load *ld, const struct preset *p, uint32_t of)
 	ca->email = real->email;
 	ca->account_key = real->account_key;
 	ca->http1 = real->http1;
+	ca->validation_timeout_s = real->validation_timeout_s;
+	ca->issuance_timeout_s = real->issuance_timeout_s;
 	return ld->n_cas - 1;
 }
 

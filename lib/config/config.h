@@ -58,7 +58,8 @@ struct conf_ca {
 	int eab_alg; /* 256, 384, 512 */
 	enum conf_key account_key;
 	uint32_t max_orders; /* in flight at once */
-	uint32_t staging;    /* its test CA in cas; CONF_NONE: no rehearsal */
+	uint32_t validation_timeout_s, issuance_timeout_s;
+	uint32_t staging; /* its test CA in cas; CONF_NONE: no rehearsal */
 	struct conf_rate limits[LIMIT__COUNT];
 	struct conf_rate requests;
 	bool renewals_exempt; /* but from LIMIT_FAILURES */

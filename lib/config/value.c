@@ -61,8 +61,12 @@ closest(const char *word, const char *const *words, size_t n)
 static void
 span_text(uint64_t s, struct buf *out)
 {
-	if (s % 3600 == 0)
+	if (s % 86400 == 0)
+		buf_printf(out, "%" PRIu64 "d", s / 86400);
+	else if (s % 3600 == 0)
 		buf_printf(out, "%" PRIu64 "h", s / 3600);
+	else if (s % 60 == 0)
+		buf_printf(out, "%" PRIu64 "m", s / 60);
 	else
 		buf_printf(out, "%" PRIu64 "s", s);
 }

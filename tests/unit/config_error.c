@@ -217,6 +217,10 @@ static const struct bad ca[] = {
 	  "https://, socks5:// or socks5h://, or \"\"\n" },
 	{ SOME "ca:\n  zerossl: {max-orders: 65}\n", "m:4:25: `max-orders`: "
 	  "found `65`, expected a number from 1 to 64\n" },
+	{ SOME "ca: {zerossl: {validation-timeout: 8d}}\n", "m:3:36: "
+	  "`validation-timeout`: found `8d`, expected a time from 1m to 7d\n" },
+	{ SOME "ca: {zerossl: {issuance-timeout: 5m}}\n", "m:3:34: "
+	  "`issuance-timeout`: found `5m`, expected a time from 10m to 30d\n" },
 	{ SOME "ca:\n  zerossl: {http1: no}\n", "m:4:20: `http1`: found "
 	  "`no`, expected true or false\n" },
 	{ SOME "ca:\n  zerossl: {eab: {kid: x}}\n", "m:4:3: CA `zerossl`: "

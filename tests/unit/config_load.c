@@ -70,6 +70,8 @@ test_five_lines(void **state)
 	assert_int_equal(c->cas[0].eab_alg, 256);
 	assert_int_equal(c->cas[0].account_key, CONF_EC256);
 	assert_int_equal(c->cas[0].max_orders, 8);
+	assert_int_equal(c->cas[0].validation_timeout_s, 600);
+	assert_int_equal(c->cas[0].issuance_timeout_s, 86400);
 	assert_false(c->cas[0].http1);
 	assert_true(c->cas[0].used);
 	assert_int_equal(c->cas[0].staging, 1);
@@ -127,7 +129,8 @@ static const char whole[] =
     "ca:\n"
     "  mine: {directory: \"https://ca.internal/d?a=b\", ca-file: /r.pem,\n"
     "    proxy: \"\", email: me@mine.example, account-key: rsa3072,\n"
-    "    max-orders: 64, http1: true}\n"
+    "    max-orders: 64, http1: true, validation-timeout: 7d,\n"
+    "    issuance-timeout: 30d}\n"
     "  zerossl: {eab: {kid: \"- x\", hmac-file: /h, alg: HS512},\n"
     "    proxy: \"socks5h://[::1]:9050\"}\n"
     "  idle: {directory: \"https://idle.example/\"}\n"
@@ -156,6 +159,8 @@ test_whole(void **state)
 	assert_string_equal(c->cas[0].email, "me@mine.example");
 	assert_int_equal(c->cas[0].account_key, CONF_RSA3072);
 	assert_int_equal(c->cas[0].max_orders, 64);
+	assert_int_equal(c->cas[0].validation_timeout_s, 7 * 86400);
+	assert_int_equal(c->cas[0].issuance_timeout_s, 30 * 86400);
 	assert_true(c->cas[0].http1);
 	assert_true(c->cas[0].used);
 	/* A preset that is changed keeps its directory. */
@@ -414,6 +419,9 @@ expect_same_cas(const struct conf *a, const struct conf *b)
 		assert_int_equal(x->eab_alg, y->eab_alg);
 		assert_int_equal(x->account_key, y->account_key);
 		assert_int_equal(x->max_orders, y->max_orders);
+		assert_int_equal(
+		    x->validation_timeout_s, y->validation_timeout_s);
+		assert_int_equal(x->issuance_timeout_s, y->issuance_timeout_s);
 		assert_int_equal(x->http1, y->http1);
 		assert_int_equal(x->used, y->used);
 		assert_int_equal(x->staging, y->staging);
@@ -549,6 +557,8 @@ test_print(void **state)
 	    "    directory: \"" LE "\"\n"
 	    "    account-key: ec256\n"
 	    "    max-orders: 8\n"
+	    "    validation-timeout: 600s\n"
+	    "    issuance-timeout: 86400s\n"
 	    "    http1: false\n"
 	    "    staging: letsencrypt-staging\n"
 	    "    rehearse: true\n"
@@ -563,6 +573,8 @@ test_print(void **state)
 	    "    directory: \"" STAGING "\"\n"
 	    "    account-key: ec256\n"
 	    "    max-orders: 8\n"
+	    "    validation-timeout: 600s\n"
+	    "    issuance-timeout: 86400s\n"
 	    "    http1: false\n"
 	    "    rehearse: true\n"
 	    "    max-requests: 20/1s\n"
