@@ -208,6 +208,19 @@ polled_for(const struct issue *is)
 	return clock_mono_ms() - is->polling_since_ms;
 }
 
+/* To its deadline: of an order's names, from the latest that was answered. */
+static int64_t
+left_of(const struct issue *is, enum pace p)
+{
+	const struct conf_ca *ca = session_ca(is->session);
+	int64_t since, all;
+
+	since = p == PACE_AUTHZ ? is->answered_ms : is->polling_since_ms;
+	all =
+	    p == PACE_AUTHZ ? ca->validation_timeout_s : ca->issuance_timeout_s;
+	return since + 1000 * all - clock_mono_ms();
+}
+
 /* Do what a step said, after making durable what it learned. */
 void
 issue_next(struct issue *is, struct next n, struct err *e)
@@ -310,23 +323,17 @@ next_later(enum step to, int64_t wait_ms)
 	    struct next){ .what = NEXT_LATER, .to = to, .wait_ms = wait_ms };
 }
 
-static int64_t
-deadline(const struct issue *is, enum pace p)
-{
-	const struct conf_ca *ca = session_ca(is->session);
-
-	return INT64_C(1000) * (p == PACE_AUTHZ ? ca->validation_timeout_s
-						: ca->issuance_timeout_s);
-}
-
 bool
 issue_too_long(struct issue *is, enum pace p, const char *what, struct err *e)
 {
+	const struct conf_ca *ca = session_ca(is->session);
 	char span[SPAN_TEXT];
 
-	if (polled_for(is) < deadline(is, p))
+	if (left_of(is, p) > 0)
 		return false;
-	str_ago(deadline(is, p) / 1000, span, sizeof(span));
+	str_ago(
+	    p == PACE_AUTHZ ? ca->validation_timeout_s : ca->issuance_timeout_s,
+	    span, sizeof(span));
 	(void)err_set(e, ERR_LIMIT, 0, "%s in %s (%s)", what, span,
 	    p == PACE_AUTHZ ? "validation-timeout" : "issuance-timeout");
 	return true;
@@ -334,19 +341,16 @@ issue_too_long(struct issue *is, enum pace p, const char *what, struct err *e)
 
 /* As the CA says, within reason; else soon, then ever more rarely. */
 static int64_t
-wait_for(struct issue *is, const struct reply *r, enum pace p)
+wait_for(struct issue *is, int64_t said_s, enum pace p)
 {
 	int64_t age = polled_for(is);
-	bool young = age < 10 * MINUTE_MS;
-	int64_t said = r->retry_after_s * 1000;
+	int64_t most = age < 10 * MINUTE_MS ? MINUTE_MS : HOUR_MS;
 	int64_t wait = session_pace_ms(is->session, p);
 	unsigned i;
 
-	if (r->retry_after_s > 0) {
+	if (said_s > 0) {
 		is->told_when = true;
-		return said > (young ? MINUTE_MS : HOUR_MS)
-			   ? (young ? MINUTE_MS : HOUR_MS)
-			   : said;
+		return said_s * 1000 > most ? most : said_s * 1000;
 	}
 	for (i = 0; i < is->polls && wait < 15000; i++)
 		wait *= 2;
@@ -366,10 +370,10 @@ wait_for(struct issue *is, const struct reply *r, enum pace p)
  * give up, nor has it outlast its deadline.
  */
 int64_t
-issue_poll_wait(struct issue *is, const struct reply *r, enum pace p)
+issue_poll_wait(struct issue *is, int64_t said_s, enum pace p)
 {
-	int64_t wait = wait_for(is, r, p);
-	int64_t left = deadline(is, p) - polled_for(is);
+	int64_t wait = wait_for(is, said_s, p);
+	int64_t left = left_of(is, p);
 
 	return left > 0 && wait > left ? left : wait;
 }
@@ -424,7 +428,8 @@ still_pending(struct issue *is, const struct reply *r, struct err *e)
 		return NEXT_FAILED;
 	}
 	is->all_valid = false; /* look at them again after that */
-	return next_later(STEP_POLL_ORDER, issue_poll_wait(is, r, PACE_ORDER));
+	return next_later(
+	    STEP_POLL_ORDER, issue_poll_wait(is, r->retry_after_s, PACE_ORDER));
 }
 
 /* Which may take a CA days, but not longer than the order lives (E22). */
@@ -437,8 +442,8 @@ still_processing(struct issue *is, const struct reply *r, struct err *e)
 		(void)err_set(e, ERR_LIMIT, 0,
 		    "the order has expired while the CA was processing it");
 	else if (!issue_too_long(is, PACE_ORDER, "the CA has not issued it", e))
-		return next_later(
-		    STEP_POLL_ORDER, issue_poll_wait(is, r, PACE_ORDER));
+		return next_later(STEP_POLL_ORDER,
+		    issue_poll_wait(is, r->retry_after_s, PACE_ORDER));
 	issue_drop_order(is);
 	return NEXT_FAILED;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The steps that prove control of the names: look at each authorization,
- * publish every token, answer every challenge, then watch them.  All names
- * are validated side by side; requests go one after the other.
+ * publish every token, answer the challenges and watch them.  Several names are
+ * validated side by side, a few at first, and more as they succeed: what is
+ * wrong with all of them is found out with a few (protocol E19).
+ * Requests go one after the other.
  */
 
 #include <stdio.h>
@@ -18,6 +20,11 @@
 #define UNSEEN_MS    1000 /* first look when nobody has fetched the token */
 #define TOKEN_MAX    256  /* str_is_token() */
 #define KEY_AUTH_MAX 512
+#define WINDOW_FIRST 4 /* validations under way at once */
+#define WINDOW_STEP  3 /* more for each that succeeds */
+#define WINDOW_MAX   64
+#define RESULTS_MS   60000 /* of the others, after a failure */
+#define WORDS_MAX    1200  /* of the CA; more names are only named */
 
 /* Publishing */
 
@@ -27,18 +34,18 @@ fetched(void *arg, const char *token)
 	struct issue *is = arg;
 	size_t i;
 
-	for (i = 0; i < is->n_authzs; i++) {
+	for (i = 0; i < is->fresh && i < is->n_authzs; i++) {
 		struct one_authz *z = &is->authzs[i];
 
-		if (!z->pending || z->token == NULL ||
-		    strcmp(z->token, token) != 0)
+		if (!z->pending || strcmp(z->token, token) != 0)
 			continue;
 		/* The CA has begun: look soon, unless it told us when. */
-		if (!z->fetched && i == is->at && is->waiting &&
-		    is->step == STEP_POLL_AUTHZ && is->polls == 0 &&
-		    !is->told_when)
+		if (!z->fetched && !is->hurried && is->waiting &&
+		    is->step == STEP_POLL_AUTHZ && z->told_ms == 0) {
+			is->hurried = true;
 			loop_timer_set(is->timer,
 			    session_pace_ms(is->session, PACE_AUTHZ));
+		}
 		z->fetched = true;
 	}
 }
@@ -149,12 +156,19 @@ note_failure(struct issue *is, const char *ident, const struct authz *z)
 		(void)err_set(&why, ERR_PROBLEM, 403,
 		    "the authorization is %s, the CA does not say why",
 		    acme_status_name(z->status));
+	if (is->failures.len == 0)
+		is->failed_ms = clock_mono_ms();
 	if (is->failures.len == 0 ||
 	    problem_outweighs((enum acme_problem)why.problem,
 		(enum acme_problem)is->failure.problem))
 		is->failure = why;
 	buf_printf(&is->failures, "%s%s: %s", is->failures.len == 0 ? "" : "; ",
-	    ident, why.what);
+	    ident,
+	    is->failures.len < WORDS_MAX
+		? why.what
+		: problem_name((enum acme_problem)why.problem));
+	log_warn("validation failed", KV("cert", is->cert->conf->name),
+	    KV("name", ident), KV("error", why.what));
 	budget_failed(session_budget(is->session), ident, clock_now());
 	session_budget_changed(is->session);
 }
@@ -193,7 +207,6 @@ list_authzs(struct issue *is, struct err *e)
 	if (is->authzs == NULL)
 		return err_nomem(e, "authorizations");
 	is->n_authzs = o->n_authzs;
-	is->answering = false;
 	for (i = 0; i < o->n_authzs; i++) {
 		is->authzs[i].url = pool_strdup(is->pool, o->authzs[i]);
 		if (is->authzs[i].url == NULL)
@@ -211,13 +224,13 @@ start_authz(struct issue *is, struct err *e)
 	    is, &(struct ask_spec){ .url = is->authzs[is->at].url }, e);
 }
 
-/* From the present authorization on, the first one that is pending. */
-static bool
-seek_pending(struct issue *is)
+/* From there on, the first one that is pending; n_authzs: none. */
+static size_t
+seek_pending(const struct issue *is, size_t i)
 {
-	while (is->at < is->n_authzs && !is->authzs[is->at].pending)
-		is->at++;
-	return is->at < is->n_authzs;
+	while (i < is->n_authzs && !is->authzs[i].pending)
+		i++;
+	return i;
 }
 
 static bool
@@ -280,8 +293,7 @@ take_authz(struct issue *is, const struct authz *z, struct err *e)
 	}
 	if (++is->at < is->n_authzs)
 		return NEXT_TO(STEP_AUTHZ);
-	is->at = 0;
-	is->all_valid = !seek_pending(is);
+	is->all_valid = seek_pending(is, 0) == is->n_authzs;
 	return NEXT_TO(is->all_valid ? STEP_POLL_ORDER : STEP_PUBLISH);
 }
 
@@ -330,19 +342,95 @@ start_publish(struct issue *is, struct err *e)
 	return STARTED_NOTHING;
 }
 
+/* Answering */
+
+static bool
+some_failed(const struct issue *is)
+{
+	return is->failures.len != 0 || is->failures.bad;
+}
+
+static bool
+may_answer(const struct issue *is)
+{
+	return !some_failed(is) && is->flying < is->window &&
+	       is->fresh < is->n_authzs;
+}
+
+/* From there on, the first one that is under way and may be looked at by now;
+ * n_authzs: none. */
+static size_t
+seek_flying(const struct issue *is, size_t i, bool fetched_only)
+{
+	int64_t now = clock_mono_ms();
+
+	for (; i < is->fresh && i < is->n_authzs; i++)
+		if (is->authzs[i].pending && is->authzs[i].told_ms <= now &&
+		    (is->authzs[i].fetched || !fetched_only))
+			return i;
+	return is->n_authzs;
+}
+
+/* Look at them again after so long, but for those of which the CA said when. */
+static struct next
+next_round(struct issue *is, int64_t own_ms)
+{
+	int64_t now = clock_mono_ms(), wait = INT64_MAX;
+	size_t i;
+
+	for (i = 0; i < is->fresh && i < is->n_authzs; i++) {
+		const struct one_authz *z = &is->authzs[i];
+		int64_t ms = z->told_ms > now ? z->told_ms - now : own_ms;
+
+		if (z->pending && ms < wait)
+			wait = ms;
+	}
+	is->at = is->n_authzs;
+	is->hurried = false;
+	return next_later(STEP_POLL_AUTHZ, wait);
+}
+
+/* Answer as many as may be under way, then look after them. */
+static struct next
+answer_more(struct issue *is)
+{
+	bool seen;
+
+	if (may_answer(is)) {
+		is->at = is->fresh;
+		return NEXT_TO(STEP_ANSWER);
+	}
+	seen = seek_flying(is, 0, true) < is->n_authzs;
+	return next_round(
+	    is, seen ? session_pace_ms(is->session, PACE_AUTHZ) : UNSEEN_MS);
+}
+
+/* What a reply says of the present one. */
+static void
+note_told(struct issue *is, const struct reply *r)
+{
+	is->authzs[is->at].told_ms =
+	    r->retry_after_s <= 0
+		? 0
+		: clock_mono_ms() +
+		      issue_poll_wait(is, r->retry_after_s, PACE_AUTHZ);
+}
+
 struct next
 published(struct issue *is, const struct answer *a, struct err *e)
 {
-	struct next n = NEXT_TO(STEP_ANSWER);
+	struct next n;
 
 	(void)a;
 	(void)e;
-	is->answering = true;
+	is->fresh = seek_pending(is, 0);
+	is->flying = 0;
+	is->window = WINDOW_FIRST;
+	issue_poll_begin(is);
+	n = answer_more(is);
 	n.save = SAVE_ORDER;
 	return n;
 }
-
-/* Answering */
 
 int
 start_answer(struct issue *is, struct err *e)
@@ -355,38 +443,23 @@ start_answer(struct issue *is, struct err *e)
 	return issue_ask(is, &spec, e);
 }
 
-static int64_t
-first_look(struct issue *is)
-{
-	return is->authzs[is->at].fetched
-		   ? session_pace_ms(is->session, PACE_AUTHZ)
-		   : UNSEEN_MS;
-}
-
 static struct next
 next_answer(struct issue *is)
 {
-	if (is->answering) {
-		is->at++;
-		if (seek_pending(is))
-			return NEXT_TO(STEP_ANSWER);
-		is->at = 0;
-		(void)seek_pending(is);
-		is->answering = false;
-		issue_poll_begin(is);
+	if (is->at == is->fresh) {
+		is->fresh = seek_pending(is, is->fresh + 1);
+		is->flying++;
+		is->answered_ms = clock_mono_ms();
 	}
-	return next_later(STEP_POLL_AUTHZ, first_look(is));
+	return answer_more(is);
 }
 
 struct next
 answered(struct issue *is, const struct answer *a, struct err *e)
 {
-	struct next n = next_answer(is);
-
 	(void)e;
-	if (n.what == NEXT_LATER && a->reply->retry_after_s > 0)
-		n.wait_ms = issue_poll_wait(is, a->reply, PACE_AUTHZ);
-	return n;
+	note_told(is, a->reply);
+	return next_answer(is);
 }
 
 /* Somebody answered before us, or the CA is at it already: look (E15, E18). */
@@ -405,16 +478,51 @@ answer_failed(struct issue *is, struct err *e)
 int
 start_poll_authz(struct issue *is, struct err *e)
 {
+	if (is->at == is->n_authzs) /* a round begins, with the oldest */
+		is->at = seek_flying(is, 0, false);
+	if (is->at == is->n_authzs)
+		is->at = seek_pending(is, 0);
 	return issue_ask(
 	    is, &(struct ask_spec){ .url = is->authzs[is->at].url }, e);
 }
 
+/*
+ * When the looks go round: what can be over is looked at, and no more is
+ * answered before.  After a failure, what the CA says of the others that are
+ * under way is waited for, but not for long; one that stays pending hides none.
+ */
 static struct next
-look_again(struct issue *is, const struct reply *r, const struct authz *z,
-    struct err *e)
+look_on(struct issue *is, struct err *e)
+{
+	int64_t end = is->failed_ms + RESULTS_MS;
+	bool failed = some_failed(is), done = !is->authzs[is->at].pending;
+	struct next n;
+
+	is->at = seek_flying(is, is->at + 1, !done && !failed);
+	if (is->at < is->n_authzs)
+		return NEXT_TO(STEP_POLL_AUTHZ);
+	if (may_answer(is))
+		return answer_more(is);
+	if (is->flying != 0) {
+		n = next_round(is, issue_poll_wait(is, 0, PACE_AUTHZ));
+		if (!failed || clock_mono_ms() + n.wait_ms <= end)
+			return n;
+	}
+	if (failed)
+		return fail_names(is, e);
+	tokens_stop(is);
+	issue_poll_begin(is);
+	is->all_valid = true;
+	return NEXT_TO(STEP_POLL_ORDER);
+}
+
+static struct next
+look_again(struct issue *is, const struct authz *z, struct err *e)
 {
 	struct one_authz *one = &is->authzs[is->at];
 
+	if (some_failed(is))
+		return look_on(is, e);
 	if (issue_too_long(is, PACE_AUTHZ, "the CA has not validated it", e)) {
 		(void)err_wrap(e, "%s", one->ident);
 		if (z->has_error)
@@ -433,24 +541,40 @@ look_again(struct issue *is, const struct reply *r, const struct authz *z,
 		    KV("error", z->error.what));
 		return next_later(STEP_ANSWER, wait);
 	}
-	return next_later(STEP_POLL_AUTHZ, issue_poll_wait(is, r, PACE_AUTHZ));
+	return look_on(is, e);
 }
 
+/* Only the first look at a name that the CA was seen to validate teaches. */
 static void
 learn(struct issue *is, bool finished)
 {
-	/* only looks at a name that the CA was seen to validate teach */
-	if (is->told_when || !is->authzs[is->at].fetched)
-		return;
-	if (is->polls == 0)
+	struct one_authz *one = &is->authzs[is->at];
+
+	if (one->fetched && !one->looked && one->told_ms == 0)
 		session_pace_learn(is->session, PACE_AUTHZ, finished);
+	one->looked = one->fetched;
+}
+
+/* The present one is over, one way or the other. */
+static struct next
+over(struct issue *is, const struct authz *z, struct err *e)
+{
+	struct one_authz *one = &is->authzs[is->at];
+
+	one->pending = false;
+	is->flying--;
+	is->polls = 0;
+	if (z->status != ACME_VALID)
+		note_failure(is, one->ident, z);
+	else if (is->window < WINDOW_MAX)
+		is->window += WINDOW_STEP;
+	return look_on(is, e);
 }
 
 struct next
 polled_authz(struct issue *is, const struct answer *a, struct err *e)
 {
 	AUTO(pool_free) struct pool *pool = pool_new(ACME_BODY_MAX);
-	struct one_authz *one = &is->authzs[is->at];
 	struct authz z;
 
 	if (pool == NULL) {
@@ -460,21 +584,9 @@ polled_authz(struct issue *is, const struct answer *a, struct err *e)
 	if (authz_decode(a->reply->body, a->reply->len, pool, &z, e) == -1)
 		return NEXT_FAILED;
 	learn(is, z.status != ACME_PENDING);
-	if (z.status == ACME_PENDING && is->failures.len == 0)
-		return look_again(is, a->reply, &z, e);
-	if (z.status != ACME_PENDING && z.status != ACME_VALID)
-		note_failure(is, one->ident, &z);
-	is->at++;
-	if (seek_pending(is)) {
-		is->polls = 0;
-		return NEXT_TO(STEP_POLL_AUTHZ);
-	}
-	if (is->failures.len != 0 || is->failures.bad)
-		return fail_names(is, e);
-	tokens_stop(is);
-	issue_poll_begin(is);
-	is->all_valid = true;
-	return NEXT_TO(STEP_POLL_ORDER);
+	note_told(is, a->reply);
+	return z.status == ACME_PENDING ? look_again(is, &z, e)
+					: over(is, &z, e);
 }
 
 /* The order is invalid: say why, from its error or from its authorizations. */

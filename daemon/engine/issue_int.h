@@ -61,7 +61,8 @@ struct step_def {
 
 struct one_authz {
 	const char *url, *challenge, *token, *ident;
-	bool pending, fetched;
+	bool pending, fetched, looked; /* at it, since it was fetched */
+	int64_t told_ms; /* the CA said: not before that; 0: did not say */
 	unsigned reanswers;
 };
 
@@ -94,9 +95,13 @@ struct issue {
 	struct order order;
 	struct one_authz *authzs;
 	size_t n_authzs, at;
-	bool answering;
+	/* of those that are pending: answered up to there, and of these so many
+	 * not over yet, which may be up to so many */
+	size_t fresh, flying, window;
+	bool hurried; /* the timer: for one that was fetched */
+	int64_t answered_ms, failed_ms; /* the latest answer, first failure */
 	struct buf failures; /* what the CA said of each failed name */
-	struct err failure;  /* the first of them */
+	struct err failure;  /* the worst of them */
 
 	unsigned polls, resyncs;
 	int64_t polling_since_ms;
@@ -128,7 +133,8 @@ void issue_on_install(void *, uint32_t version, const struct err *);
 void issue_answer(
     struct issue *, const struct answer *, const struct err *failed);
 struct next next_later(enum step, int64_t wait_ms);
-int64_t issue_poll_wait(struct issue *, const struct reply *, enum pace);
+/* How long to wait, when the CA said so many seconds; 0: did not say. */
+int64_t issue_poll_wait(struct issue *, int64_t said_s, enum pace);
 /* Whether it is polled for longer than that, which e says then. */
 bool issue_too_long(struct issue *, enum pace, const char *what, struct err *);
 void issue_poll_begin(struct issue *);
