@@ -36,6 +36,7 @@ static int (*const steps[])(struct session *, struct err *) = {
 	step_account,
 	step_status,
 	step_contact,
+	step_lost,
 };
 
 static int
@@ -53,8 +54,8 @@ run_steps(struct session *s, struct err *e)
 }
 
 /* A step ended well: go on, from the loop. */
-static void
-go_on(struct session *s)
+void
+account_go_on(struct session *s)
 {
 	struct err e;
 	int r = run_steps(s, &e);
@@ -342,7 +343,7 @@ got_directory(void *arg, const struct http_reply *h, const struct err *net)
 	s->dir_pool = take_ptr(pool);
 	s->dir = dir;
 	s->dir_at_ms = clock_mono_ms();
-	go_on(s);
+	account_go_on(s);
 }
 
 static bool
@@ -393,7 +394,7 @@ key_saved(void *arg, const struct store_value *v, const struct err *failed)
 	if (failed == NULL) {
 		s->key_unsaved = false;
 		s->key_checked = s->doc.thumbprint != NULL;
-		go_on(s);
+		account_go_on(s);
 		return;
 	}
 	e = *failed;
@@ -433,7 +434,7 @@ checked_key(void *arg, const struct keys_reply *k, const struct err *failed)
 		if (keep(&s->doc.thumbprint, k->thumbprint, &e) == -1)
 			fail(s, &e);
 		else
-			go_on(s);
+			account_go_on(s);
 		return;
 	}
 	e = *failed;
@@ -446,7 +447,7 @@ checked_key(void *arg, const struct keys_reply *k, const struct err *failed)
 	    KV("key", s->doc.key_id));
 	account_doc_clear(&s->doc);
 	s->key_is_old = false;
-	go_on(s);
+	account_go_on(s);
 }
 
 static int
@@ -475,7 +476,7 @@ registered(void *arg, const struct store_value *v, const struct err *failed)
 
 	(void)v;
 	if (failed == NULL) {
-		go_on(s);
+		account_go_on(s);
 		return;
 	}
 	e = *failed;
@@ -515,7 +516,7 @@ got_account(void *arg, const struct reply *r, const struct err *failed)
 		    (e.problem == PROBLEM_ACCOUNT_DOES_NOT_EXIST ||
 			e.problem == PROBLEM_EXTERNAL_ACCOUNT_REQUIRED)) {
 			s->tried_existing = true;
-			go_on(s);
+			account_go_on(s);
 			return;
 		}
 		(void)err_wrap(&e, "account");
@@ -647,7 +648,7 @@ got_status(void *arg, const struct reply *r, const struct err *failed)
 		    acme_status_name(acct.status));
 		stop(s, &e);
 	} else {
-		go_on(s);
+		account_go_on(s);
 	}
 }
 
@@ -677,7 +678,7 @@ got_contact(void *arg, const struct reply *r, const struct err *failed)
 		log_warn("contact not changed", KV("ca", s->ca->name),
 		    KV("email", s->ca->email), KV("error", failed->what));
 		s->contact_tried = true;
-		go_on(s);
+		account_go_on(s);
 		return;
 	}
 	log_info("contact changed", KV("ca", s->ca->name),

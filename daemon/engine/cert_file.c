@@ -413,8 +413,10 @@ cert_decode_order(const struct conf *conf, struct cert *c, const char *text,
 	wants.ca = c->wants.ca; /* another first CA: still good */
 	ca = ca_of_order(conf, c, root, get_bool(root, "rehearsal"));
 	/* for other names, key type or CA than are wanted now: of no use */
-	if (!same_wants(&wants, &c->wants) || (url != NULL && ca == CONF_NONE))
+	if (!same_wants(&wants, &c->wants) || ca == CONF_NONE)
 		return take_text(root, "key", &c->stale_key, e);
+	c->order_ca = ca;
+	c->rehearsal = get_bool(root, "rehearsal");
 	if (url == NULL) {
 		c->begun = begun;
 		return 0;
@@ -423,8 +425,6 @@ cert_decode_order(const struct conf *conf, struct cert *c, const char *text,
 	    take_text(root, "key", &c->order_key, e) == -1 ||
 	    take_text(root, "tokens", &c->tokens, e) == -1)
 		return -1;
-	c->order_ca = ca;
-	c->rehearsal = get_bool(root, "rehearsal");
 	return 0;
 }
 

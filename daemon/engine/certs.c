@@ -326,28 +326,6 @@ load_cert(void *arg, const char *key, const struct store_value *v)
 		l->certs->newest_saved = c->saved_at;
 }
 
-/*
- * The process ended between sending a newOrder and hearing of its order.  That
- * counts as a failure, so that crashing there again and again does not make an
- * order each time (protocol Q2).
- */
-static void
-interrupted(struct certs *cs, struct cert *c)
-{
-	struct trouble *t = &c->issue_trouble;
-	struct err e;
-
-	trouble_set(t, "interrupted",
-	    "acmed ended while it was waiting for a new order", c->begun);
-	t->failures++;
-	t->next = c->begun + schedule_backoff(t->failures, c->have.not_before,
-				 c->have.not_after, clock_now());
-	c->begun = 0;
-	if (cert_save(cs, c, SAVE_CERT, NULL, NULL, &e) == NULL)
-		log_error("state not saved", KV("cert", c->conf->name),
-		    KV("error", e.what), KV("hint", err_hint(&e)));
-}
-
 static void
 load_order(void *arg, const char *key, const struct store_value *v)
 {
@@ -367,8 +345,7 @@ load_order(void *arg, const char *key, const struct store_value *v)
 	if (cert_decode_order(l->certs->conf, c, v->data, v->len, &e) == -1) {
 		cert_forget_order(c);
 		damaged(l, key, &e);
-	} else if (c->begun != 0)
-		interrupted(l->certs, c);
+	}
 }
 
 static void
@@ -487,6 +464,18 @@ certs_drop_order(struct certs *cs, const struct cert *c)
 
 	(void)snprintf(key, sizeof(key), "orders/%s", c->conf->name);
 	(void)cs->store->ops->drop(cs->store, key, dropped, NULL, NULL);
+}
+
+bool
+certs_holds(const struct certs *cs, const char *order_url)
+{
+	uint32_t i;
+
+	for (i = 0; i < cs->n; i++)
+		if (cs->all[i].order_url != NULL &&
+		    strcmp(cs->all[i].order_url, order_url) == 0)
+			return true;
+	return false;
 }
 
 struct orphan *

@@ -95,7 +95,8 @@ struct cert {
 	struct wants wants; /* cert_wants() now */
 
 	/* persisted in orders/<name> */
-	int64_t begun;     /* a newOrder was sent, or was about to be */
+	int64_t begun;     /* a newOrder was sent, or was about to be; without
+			      an attempt under way: by a process that ended */
 	char *order_url;   /* NULL: no order under way */
 	char *order_key;   /* key of its CSR, which was sent or may have been */
 	char *tokens;      /* live ones, separated by spaces; NULL: none */
@@ -162,6 +163,13 @@ struct certs {
 	SLIST_HEAD(, orphan) orphans;
 };
 
+/* It has an order, or its newOrder was cut off and may have made one. */
+static inline bool
+cert_ordering(const struct cert *c)
+{
+	return c->order_url != NULL || c->begun != 0;
+}
+
 struct wants cert_wants(const struct conf *, const struct conf_cert *);
 /* What of them what is installed does not meet; cc: wants of. */
 enum change cert_changed(const struct conf *, const struct conf_cert *cc,
@@ -217,6 +225,9 @@ void orphan_decode_order(struct orphan *, const char *, size_t);
 
 /* The order is over, one way or another.  Withdraw its tokens first. */
 void cert_forget_order(struct cert *);
+
+/* Some certificate has that order under way. */
+bool certs_holds(const struct certs *, const char *order_url);
 
 /* The archive has it now; its state goes. */
 int certs_forget(struct certs *, struct orphan *, struct err *);

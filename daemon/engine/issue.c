@@ -83,8 +83,9 @@ issue_cancel(struct issue *is)
 	if (is == NULL)
 		return;
 	/* what was not sent makes no order */
-	if (is->cert->begun != 0 && !issue_ordering(is)) {
-		is->cert->begun = 0;
+	if (is->cert->begun != 0 && is->step != STEP_LOST &&
+	    !issue_ordering(is)) {
+		cert_forget_order(is->cert);
 		certs_drop_order(is->env->certs, is->cert);
 	}
 	issue_free(is);
@@ -109,8 +110,8 @@ issue_finish(struct issue *is, enum issue_end end, const struct err *e)
 		tokens_leave(is);
 	else
 		tokens_stop(is);
-	if (c->order_url == NULL && c->begun != 0) {
-		c->begun = 0;
+	if (c->begun != 0 && is->step != STEP_LOST) {
+		cert_forget_order(c);
 		/* it was refused: a restart has nothing to be careful of */
 		if (end == ISSUE_BLOCKED && e->kind != ERR_NET)
 			certs_drop_order(is->env->certs, c);
@@ -135,7 +136,9 @@ is_blockade(const struct issue *is, const struct err *e)
 static void
 issue_fail(struct issue *is, struct err *e)
 {
-	enum issue_end end = is_blockade(is, e) ? ISSUE_BLOCKED : ISSUE_FAILED;
+	enum issue_end end = is->lost             ? ISSUE_LOST
+			     : is_blockade(is, e) ? ISSUE_BLOCKED
+						  : ISSUE_FAILED;
 
 	(void)err_wrap(e, "%s", steps[is->step].name);
 	issue_finish(is, end, e);
@@ -735,6 +738,7 @@ finalize_failed(struct issue *is, struct err *e)
  */
 /* clang-format off */
 static const struct step_def steps[STEP__COUNT] = {
+	[STEP_LOST]       = { "lost order",  start_lost,       got_lost,       NULL,            STEP_LOST,       WHERE_ORDER },
 	[STEP_LOOK]       = { "prepare",     start_look,       got_look,       NULL,            STEP_LOOK,       WHERE_ORDER },
 	[STEP_CAA]        = { "caa",         start_caa,        got_caa,        no_caa,          STEP_LOOK,       WHERE_ORDER },
 	[STEP_NEW_ORDER]  = { "newOrder",    start_new_order,  got_new_order,  new_order_failed, STEP_LOOK,      WHERE_ORDER },
@@ -768,7 +772,7 @@ issue_start(const struct issue_env *env, struct cert *c,
 	is->rehearsed = spec->rehearsed;
 	is->mode = spec->mode;
 	is->caa = spec->caa;
-	is->ordered = c->order_url != NULL;
+	is->ordered = cert_ordering(c);
 	is->done = done;
 	is->arg = arg;
 	is->csr = BUF_INIT(JWS_PAYLOAD_MAX);
@@ -781,7 +785,9 @@ issue_start(const struct issue_env *env, struct cert *c,
 		return NULL;
 	}
 	issue_poll_begin(is);
-	is->step = c->order_url == NULL ? STEP_LOOK : STEP_POLL_ORDER;
+	is->step = c->order_url != NULL ? STEP_POLL_ORDER
+		   : c->begun != 0      ? STEP_LOST
+					: STEP_LOOK;
 	c->issue = is;
 	/* The first step comes from the loop, so that done never runs here. */
 	loop_timer_set(is->timer, 0);

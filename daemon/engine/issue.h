@@ -48,6 +48,7 @@ enum issue_end {
 	ISSUE_OK,      /* installed; or tried out and found well */
 	ISSUE_FAILED,  /* of this certificate: back off */
 	ISSUE_BLOCKED, /* the CA or the account as a whole: not our fault */
+	ISSUE_LOST, /* what a newOrder of an earlier run has made, if it did */
 };
 
 struct outcome {

@@ -15,6 +15,7 @@
 #define STARTED_NOTHING 1
 
 enum step {
+	STEP_LOST,
 	STEP_LOOK,
 	STEP_CAA,
 	STEP_NEW_ORDER,
@@ -108,6 +109,7 @@ struct issue {
 	bool told_when; /* the CA said Retry-After: do not be cleverer */
 	bool abandoned, second_key, outlived;
 	bool caa;           /* look at it first */
+	bool lost;          /* the order of an earlier run is not to be found */
 	bool looked_again;  /* for a profile that was not there */
 	bool looks_beside;  /* at the directory of the CA that is rehearsed */
 	bool ordered;       /* the CA has made an order, or may have */
@@ -143,6 +145,8 @@ void issue_drop_order(struct issue *);
 struct next issue_abandon(struct issue *, struct err *);
 
 /* issue_order.c */
+int start_lost(struct issue *, struct err *);
+struct next got_lost(struct issue *, const struct answer *, struct err *);
 int start_look(struct issue *, struct err *);
 struct next got_look(struct issue *, const struct answer *, struct err *);
 int start_caa(struct issue *, struct err *);

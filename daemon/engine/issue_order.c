@@ -17,6 +17,38 @@
 
 #define LIST_MAX 1024 /* of a list in an error's text */
 
+/* An order of an earlier run, which ended before it heard of it */
+
+int
+start_lost(struct issue *is, struct err *e)
+{
+	/* by the time that it is ready it has looked */
+	return issue_ask(is, &(struct ask_spec){ .kind = ASK_READY }, e);
+}
+
+struct next
+got_lost(struct issue *is, const struct answer *a, struct err *e)
+{
+	AUTO(free)
+	char *url = session_found(is->session, is->cert->conf);
+	struct next n = NEXT_TO(STEP_POLL_ORDER);
+
+	(void)a;
+	if (url == NULL || certs_holds(is->env->certs, url)) {
+		is->lost = true;
+		(void)err_set(e, ERR_LIMIT, 0,
+		    "acmed ended while it was waiting for a new order");
+		return NEXT_FAILED;
+	}
+	log_info("order found that was not heard of",
+	    KV("cert", is->cert->conf->name),
+	    KV("ca", session_ca(is->session)->name), KV("order", url));
+	is->cert->order_url = take_ptr(url);
+	is->cert->begun = 0;
+	n.save = SAVE_ORDER;
+	return n;
+}
+
 /* What the CA offers */
 
 int
@@ -243,6 +275,8 @@ our_turn(void *arg)
 		return;
 	}
 	is->cert->begun = clock_now();
+	is->cert->order_ca = session_index(is->session);
+	is->cert->rehearsal = is->mode == ISSUE_REHEARSAL;
 	is->save = cert_save(
 	    is->env->certs, is->cert, SAVE_ORDER, begun_saved, is, &e);
 	if (is->save == NULL)

@@ -204,7 +204,7 @@ settle_budget(struct engine *en, struct cert *c, const struct outcome *o)
 	struct budget_order order = issue_counts(c, s);
 	unsigned back = c->spent;
 
-	if (c->order_url != NULL || c->spent == 0)
+	if (cert_ordering(c) || c->spent == 0)
 		return;
 	c->spent = 0;
 	if (o->issued)
@@ -215,9 +215,37 @@ settle_budget(struct engine *en, struct cert *c, const struct outcome *o)
 	session_budget_changed(s);
 }
 
+/*
+ * The process ended between sending a newOrder and hearing of its order, which
+ * is not to be found.  That counts as a failure, so that crashing there again
+ * and again does not make an order each time (protocol Q2).
+ */
+static void
+note_lost(struct engine *en, struct cert *c, const struct outcome *o)
+{
+	struct trouble *t = &c->issue_trouble;
+	char next[CLOCK_RFC3339_MAX];
+
+	trouble_set(t, "interrupted", o->err->what, c->begun);
+	if (t->failures < FAILING_MAX)
+		t->failures++;
+	t->next = c->begun + schedule_backoff(t->failures, c->have.not_before,
+				 c->have.not_after, clock_now());
+	cert_forget_order(c);
+	settle_budget(en, c, o);
+	clock_format(t->next, next);
+	log_warn("a new order was never heard of", KV("cert", c->conf->name),
+	    KN("failures", t->failures), KV("next", next));
+	cert_save_told(&en->certs, c);
+}
+
 void
 outcome_note(struct engine *en, struct cert *c, const struct outcome *o)
 {
+	if (o->end == ISSUE_LOST) {
+		note_lost(en, c, o);
+		return;
+	}
 	settle_budget(en, c, o);
 	if (o->mode != ISSUE_CHECK && c->check == 0 && o->end != ISSUE_BLOCKED)
 		c->forced = false;

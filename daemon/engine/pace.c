@@ -62,8 +62,8 @@ pace_applies(const struct engine *en, const struct cert *c)
 	const struct issued *h = &c->have;
 
 	return h->version != 0 && !c->forced && c->check == 0 &&
-	       h->not_after - h->not_before > SHORT_LIFE &&
-	       c->order_url == NULL && c->issue_trouble.failures == 0 &&
+	       h->not_after - h->not_before > SHORT_LIFE && !cert_ordering(c) &&
+	       c->issue_trouble.failures == 0 &&
 	       schedule_left(h->not_before, h->not_after, engine_now(en)) >=
 		   SHORT_PERMILLE &&
 	       cert_changed(en->conf, c->conf, &c->wants, h) == CHANGE_NONE;

@@ -40,7 +40,7 @@ mode_of(const struct engine *en, const struct cert *c)
 {
 	if (c->issue != NULL)
 		return issue_mode(c->issue);
-	if (c->order_url != NULL)
+	if (cert_ordering(c))
 		return c->rehearsal ? ISSUE_REHEARSAL : ISSUE_REAL;
 	if (c->check != 0)
 		return (enum issue_mode)c->check;
@@ -54,7 +54,7 @@ renew_ca(const struct engine *en, const struct cert *c)
 {
 	if (c->issue != NULL || c->ready.pos != 0)
 		return c->queue;
-	if (c->order_url != NULL)
+	if (cert_ordering(c))
 		return c->order_ca;
 	return mode_of(en, c) == ISSUE_REHEARSAL ? renew_test_ca(en, c)
 						 : failover_ca(c);
@@ -69,7 +69,7 @@ when(const struct engine *en, const struct cert *c)
 		.have = c->have.version != 0,
 		.changed = cert_changed(en->conf, c->conf, &c->wants,
 			       &c->have) != CHANGE_NONE,
-		.ordering = c->order_url != NULL,
+		.ordering = cert_ordering(c),
 		.forced = c->forced || c->check != 0,
 		.renew_at = cert_renew_at(c) - en->ahead_s,
 		.not_before_attempt = c->issue_trouble.next,
@@ -166,7 +166,7 @@ choose_ca(struct engine *en, struct cert *c)
 	}
 	if (failover_ca(c) == was)
 		return;
-	if (c->order_url != NULL)
+	if (cert_ordering(c))
 		issue_leave(&en->issue_env, c);
 	log_warn("the CA is in trouble: another one is asked",
 	    KV("cert", c->conf->name), KV("ca", en->conf->cas[was].name),
@@ -186,7 +186,7 @@ skip_rehearsal(struct engine *en, struct cert *c)
 	if (!rehearses(en, c) ||
 	    session_blocked(en->cas[renew_ca(en, c)].session, NULL) == 0)
 		return;
-	if (c->order_url != NULL)
+	if (cert_ordering(c))
 		issue_leave(&en->issue_env, c);
 	c->rehearse = false;
 }
@@ -331,7 +331,7 @@ renew_check(
 {
 	struct ca_queue *q;
 
-	if (c->issue != NULL || c->order_url != NULL || c->check != 0)
+	if (c->issue != NULL || cert_ordering(c) || c->check != 0)
 		return err_set(e, ERR_STALE, 0,
 		    "%s: an attempt is under way: look at acmectl status, and "
 		    "ask again when it is over",
@@ -613,7 +613,7 @@ begin(struct ca_queue *q, struct cert *c)
 	struct err e = { .kind = ERR_NONE };
 	bool paced = pace_applies(en, c);
 
-	if (c->order_url == NULL && spec.mode != ISSUE_CHECK && !afford(q, c))
+	if (!cert_ordering(c) && spec.mode != ISSUE_CHECK && !afford(q, c))
 		return;
 	if (paced)
 		pace_take(q);
@@ -784,6 +784,17 @@ renew_init(struct engine *en, struct err *e)
 	return heap_init(&en->sleeping, en->certs.n, e);
 }
 
+/* When it cannot be looked for, it will not be found, and that is all. */
+static void
+seek(struct engine *en, const struct cert *c)
+{
+	struct err e;
+
+	if (session_seek(en->cas[c->order_ca].session, c->conf, &e) == -1)
+		log_warn("a lost order is not looked for",
+		    KV("cert", c->conf->name), KV("error", e.what));
+}
+
 void
 renew_start(struct engine *en)
 {
@@ -796,6 +807,8 @@ renew_start(struct engine *en)
 		struct cert *c = &en->certs.all[i];
 
 		c->engine = en;
+		if (c->begun != 0)
+			seek(en, c);
 		if (c->stale_key != NULL)
 			keys_drop(en->keys, c->stale_key);
 		if (c->deploy == DEPLOY_RELOAD && c->conf->reload == CONF_NONE)

@@ -248,8 +248,9 @@ ask_failed(struct ask *a, struct err *e)
 	if (is_transient(e) && !a->once && soon && ++a->tries < TRIES_MAX &&
 	    ask_again(a, e, &ie) == 0)
 		return;
-	/* endpoints may have moved (protocol C2) */
-	if (e->num == 404 || e->num == 405 ||
+	/* endpoints may have moved (protocol C2); of what was only looked for
+	 * it says nothing */
+	if (((e->num == 404 || e->num == 405) && !(a->setup && a->once)) ||
 	    (session_is_outage(e) && !a->once))
 		s->dir_at_ms = 0;
 	/* what is asked once only is asked again in another way, or can be
@@ -737,6 +738,7 @@ session_free(struct session *s)
 		ask_free(a);
 	nonces_drop(s);
 	account_doc_clear(&s->doc);
+	lost_free(s->lost);
 	outage_end(s);
 	loop_timer_free(s->next_order);
 	pool_free(s->dir_pool);

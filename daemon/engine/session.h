@@ -32,6 +32,8 @@ struct session_env { /* what all sessions share; outlives them */
 	const struct psl *psl;
 	/* It became possible to ask again, or impossible. */
 	void (*changed)(void *arg, struct session *);
+	/* Some certificate has that order under way. */
+	bool (*holds)(void *arg, const char *url);
 	void *arg;
 };
 
@@ -42,6 +44,14 @@ void session_free(struct session *); /* asks under way are dropped silently */
 /* Read what is stored of the account and of its budget; loaded runs once, from
  * the loop. */
 int session_load(struct session *, store_done *loaded, void *arg, struct err *);
+
+/*
+ * Before anything else is asked there, look for the order that a newOrder for
+ * cert may have made, whose answer nobody heard (lost.c); then, once: its URL,
+ * the caller's to free, or NULL.
+ */
+int session_seek(struct session *, const struct conf_cert *, struct err *);
+char *session_found(struct session *, const struct conf_cert *);
 
 struct reply { /* valid during ask_done only */
 	int status;

@@ -38,6 +38,8 @@ TAILQ_HEAD(ask_list, ask);
 struct account_write;
 TAILQ_HEAD(account_writes, account_write);
 
+struct lost;
+
 struct session {
 	const struct session_env *env;
 	const struct conf_ca *ca;
@@ -67,6 +69,7 @@ struct session {
 	struct store_op *load_op;
 	struct account_writes saves;
 	struct ask *account_ask;
+	struct lost *lost; /* NULL: no order was */
 	bool tried_existing, key_checked, contact_tried;
 	bool key_unsaved; /* made, and not yet on disk */
 	bool doubted;     /* the account may not be valid any more */
@@ -101,6 +104,11 @@ void session_log(const struct session *, const char *method, const char *url,
  * even start. */
 int account_prepare(struct session *, struct err *);
 void account_cancel(struct session *);
+
+/* lost.c, as a step of preparing: and the step before it to account.c. */
+int step_lost(struct session *, struct err *);
+void lost_free(struct lost *);
+void account_go_on(struct session *);
 
 /* account.c to session.c: err NULL means ready. */
 void session_prepared(struct session *, const struct err *);

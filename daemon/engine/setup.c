@@ -3,6 +3,14 @@
 
 #include "daemon/engine/engine.h"
 
+static bool
+holds(void *arg, const char *url)
+{
+	const struct engine *en = arg;
+
+	return certs_holds(&en->certs, url);
+}
+
 int
 engine_setup(struct engine *en, struct err *e)
 {
@@ -20,6 +28,7 @@ engine_setup(struct engine *en, struct err *e)
 		.conf = en->conf,
 		.psl = en->psl,
 		.changed = renew_ca_changed,
+		.holds = holds,
 		.arg = en };
 	en->issue_env = (struct issue_env){ .loop = en->loop,
 		.certs = &en->certs,

@@ -96,6 +96,12 @@ refuse(const char *what, const char *why, const char *text, struct err *e)
 	return err_set(e, ERR_PROTO, 0, "%s: %s: \"%s\"", what, why, quoted);
 }
 
+static bool
+may_be_asked(const char *url)
+{
+	return str_is_https_url(url) && strlen(url) <= JWS_URL_MAX;
+}
+
 static int
 keep_url(const char *what, const char *url, struct pool *pool, const char **out,
     struct err *e)
@@ -277,8 +283,8 @@ account_decode(const char *text, size_t len, struct pool *pool,
     struct account *a, struct err *e)
 {
 	AUTO(json_free) struct json *o = NULL;
+	const char *orders;
 
-	(void)pool;
 	*a = (struct account){ 0 };
 	o = parse_object("account", text, len, e);
 	if (o == NULL)
@@ -287,6 +293,34 @@ account_decode(const char *text, size_t len, struct pool *pool,
 		BIT(ACME_VALID) | BIT(ACME_DEACTIVATED) | BIT(ACME_REVOKED),
 		&a->status, e) == -1)
 		return err_wrap(e, "account");
+	/* Many CAs have none, and nothing depends on it. */
+	orders = json_get_text(o, "orders");
+	if (orders == NULL || !may_be_asked(orders))
+		return 0;
+	a->orders = pool_strdup(pool, orders);
+	return a->orders == NULL ? err_nomem(e, "account") : 0;
+}
+
+int
+orders_decode(const char *text, size_t len,
+    void (*fn)(void *arg, const char *url), void *arg, struct err *e)
+{
+	AUTO(json_free) struct json *o = parse_object("orders", text, len, e);
+	const struct json *list;
+	const char *url;
+	size_t i, n;
+
+	if (o == NULL)
+		return -1;
+	list = json_get_array(o, "orders");
+	if (list == NULL)
+		return err_set(e, ERR_PROTO, 0, "orders is missing");
+	n = json_len(list);
+	for (i = 0; i < n; i++) {
+		url = json_text(json_at(list, i));
+		if (url != NULL && may_be_asked(url))
+			fn(arg, url);
+	}
 	return 0;
 }
 
@@ -369,6 +403,7 @@ order_decode(const char *text, size_t len, struct pool *pool,
 	const unsigned possible = BIT(ACME_PENDING) | BIT(ACME_READY) |
 				  BIT(ACME_PROCESSING) | BIT(ACME_VALID) |
 				  BIT(ACME_INVALID);
+	const char *profile;
 	bool unfinished;
 
 	*order = (struct order){ 0 };
@@ -389,6 +424,10 @@ order_decode(const char *text, size_t len, struct pool *pool,
 		&order->certificate, e) == -1)
 		return err_wrap(e, "order");
 	order->expires = get_expires(o);
+	profile = json_get_text(o, "profile");
+	if (profile != NULL &&
+	    keep_text(profile, NAME_LEN_MAX, pool, &order->profile, e) == -1)
+		return -1;
 	return get_error(o, &order->has_error, &order->error, e);
 }
 

@@ -44,9 +44,15 @@ const char *acme_status_name(enum acme_status);
 
 struct account {
 	enum acme_status status;
+	const char *orders; /* URL of the list of its orders; NULL: has none */
 };
 int account_decode(
     const char *, size_t, struct pool *, struct account *, struct err *);
+
+/* One page of that list (7.1.2.1): fn for each URL in it, in its order; what
+ * is no URL that we would ask is left out. */
+int orders_decode(const char *, size_t, void (*fn)(void *arg, const char *url),
+    void *arg, struct err *);
 
 struct ident { /* canonical, see str_ident() */
 	const char *value;
@@ -60,6 +66,7 @@ struct order {
 	size_t n_idents;
 	const char **authzs; /* URLs; at least one when pending */
 	size_t n_authzs;
+	const char *profile;     /* NULL: not said */
 	const char *finalize;    /* never NULL when pending or ready */
 	const char *certificate; /* never NULL when valid */
 	bool has_error;

@@ -66,7 +66,7 @@ def test_s07_kill(ca, acmed):
         assert d.stop() == 0
     row("S7", "every process at every step" if FULL else
         "engine at every step, the others at two",
-        "{} kills, every pair whole, {} orders of a lost newOrder",
+        "{} kills, every pair whole, {} orders more, for a closed port 80",
         len(points), extra)
 
 

@@ -19,7 +19,13 @@
 #define POLL_S 600
 #define SLOW_S 120
 
-enum stage { STAGE_LOOK, STAGE_ORDER, STAGE_VALIDATION, STAGE_CERTIFICATE };
+enum stage {
+	STAGE_LOST,
+	STAGE_LOOK,
+	STAGE_ORDER,
+	STAGE_VALIDATION,
+	STAGE_CERTIFICATE
+};
 
 struct issue {
 	const struct issue_env *env;
@@ -67,6 +73,7 @@ static void
 finish(struct issue *is, enum issue_end end, const struct err *e)
 {
 	static const enum policy_where where[] = {
+		[STAGE_LOST] = WHERE_ORDER,
 		[STAGE_LOOK] = WHERE_ORDER,
 		[STAGE_ORDER] = WHERE_ORDER,
 		[STAGE_VALIDATION] = WHERE_NAME,
@@ -82,8 +89,8 @@ finish(struct issue *is, enum issue_end end, const struct err *e)
 	issue_done *done = is->done;
 	void *arg = is->arg;
 
-	if (c->order_url == NULL)
-		c->begun = 0;
+	if (c->begun != 0 && is->stage != STAGE_LOST)
+		cert_forget_order(c);
 	issue_free(is);
 	done(arg, c, &o);
 }
@@ -137,6 +144,8 @@ order(struct issue *is)
 	struct err e;
 
 	c->begun = clock_now();
+	c->order_ca = session_index(is->session);
+	c->rehearsal = is->mode == ISSUE_REHEARSAL;
 	if (is->ordered && issue_spend_again(c, is->session, &e) == -1) {
 		finish(is, ISSUE_FAILED, &e);
 		return;
@@ -306,7 +315,10 @@ on_timer(void *arg)
 		return;
 	}
 	session_heard(is->session);
-	if (is->stage == STAGE_LOOK)
+	if (is->stage == STAGE_LOST) {
+		(void)err_set(&e, ERR_LIMIT, 0, "ended within newOrder");
+		finish(is, ISSUE_LOST, &e);
+	} else if (is->stage == STAGE_LOOK)
 		go(is, STAGE_ORDER, moment());
 	else if (is->stage == STAGE_ORDER)
 		order(is);
@@ -330,12 +342,16 @@ issue_start(const struct issue_env *env, struct cert *c,
 	is->mode = spec->mode;
 	is->done = done;
 	is->arg = arg;
-	is->ordered = c->order_url != NULL;
+	is->ordered = cert_ordering(c);
 	is->timer = loop_timer_new(env->loop, on_timer, is, e);
 	if (is->timer == NULL)
 		abort();
 	c->issue = is;
-	go(is, is->ordered ? STAGE_VALIDATION : STAGE_LOOK, 0);
+	go(is,
+	    c->order_url != NULL ? STAGE_VALIDATION
+	    : c->begun != 0      ? STAGE_LOST
+				 : STAGE_LOOK,
+	    0);
 	return is;
 }
 

@@ -252,7 +252,7 @@ write_cert(uint32_t i)
 	keep(&world.certs[i], &cert);
 	free(world.orders[i]);
 	world.orders[i] = NULL;
-	if (c->order_url != NULL || c->begun != 0)
+	if (cert_ordering(c))
 		keep(&world.orders[i], &order);
 }
 

@@ -92,6 +92,8 @@ try_order(const char *text, size_t len, struct pool *pool)
 	}
 	unfinished = o.status == ACME_PENDING || o.status == ACME_READY;
 	must_be_url(o.finalize, unfinished);
+	if (o.profile != NULL)
+		must_be_clean(o.profile);
 	must_be_url(o.certificate, o.status == ACME_VALID);
 	must(o.n_authzs <= ACME_AUTHZ_MAX);
 	must(o.n_authzs > 0 || o.status != ACME_PENDING);
@@ -133,15 +135,25 @@ try_authz(const char *text, size_t len, struct pool *pool)
 }
 
 static void
+listed_order(void *arg, const char *url)
+{
+	(void)arg;
+	must_be_url(url, true);
+}
+
+static void
 try_rest(const char *text, size_t len, struct pool *pool)
 {
 	struct account a;
 	struct err e;
 
-	if (account_decode(text, len, pool, &a, &e) == 0)
+	if (account_decode(text, len, pool, &a, &e) == 0) {
 		must(a.status == ACME_VALID || a.status == ACME_DEACTIVATED ||
 		     a.status == ACME_REVOKED);
-	else
+		must_be_url(a.orders, false);
+	} else
+		must_be_error(&e);
+	if (orders_decode(text, len, listed_order, NULL, &e) == -1)
 		must_be_error(&e);
 	must(problem_decode(400, "application/problem+json", text, len, &e) ==
 	     -1);

@@ -66,6 +66,7 @@ class Acme:
         self.window, self.explanation, self.ari_wait = None, None, "21600"
         self.kinds = ["http-01", "dns-01", "tls-alpn-01"]
         self.odd_urls = self.repost_refused = False
+        self.per_page = self.strangers = 0
         self.limits = None
         self.shape = {"n": 1, "alternates": 0, "end": None}
         self.authority = None
@@ -137,6 +138,9 @@ class Acme:
             self.kinds = words
         elif key == "urls" and one in ("odd", "plain"):
             self.odd_urls = one == "odd"
+        elif key == "list":
+            self.per_page = number(one)
+            self.strangers = number(words[1]) if words[1:] else 0
         elif key == "repost":
             self.repost_refused = one == "refused"
         elif key == "limits":
@@ -212,7 +216,7 @@ class Acme:
                 raise Bad("unauthorized", "Account is not valid, has status "
                           f'"{req.account.status}"', 403, False)
         req.payload = jws.payload
-        want = {"authz": "", "order": "", "certificate": "",
+        want = {"authz": "", "order": "", "orders": "", "certificate": "",
                 "alternate": "", "challenge": "{}"}.get(req.endpoint)
         if want is not None and jws.text != want:
             raise Bad("malformed", f"payload {jws.text!r} is not {want!r}")
@@ -258,15 +262,18 @@ class Acme:
 
     # Accounts
 
-    def account_body(self, a):
-        return {"status": a.status, "contact": a.contact}
+    def account_body(self, req, a):
+        body = {"status": a.status, "contact": a.contact}
+        if self.per_page:
+            body["orders"] = self.url(req, "orders", f"{a.n}-0")
+        return body
 
     def on_newAccount(self, req):
         p = req.payload
         known = next((a for a in self.accounts.values()
                       if a.key.thumbprint == req.key.thumbprint), None)
         if known is not None:
-            return 200, [("Location", known.url)], self.account_body(known)
+            return 200, [("Location", known.url)], self.account_body(req, known)
         if p.get("onlyReturnExisting"):
             raise Bad("accountDoesNotExist", "no account with this key",
                       breach=False)
@@ -285,10 +292,11 @@ class Acme:
             raise Bad("externalAccountRequired", "bind it", 403, False)
         if self.limits:
             self.limits.new_account()
-        a = Thing(url=self.url(req, "account", self.number()), key=req.key,
+        n = self.number()
+        a = Thing(n=n, url=self.url(req, "account", n), key=req.key,
                   status="valid", contact=p.get("contact", []))
         self.accounts[a.url] = a
-        return 201, [("Location", a.url)], self.account_body(a)
+        return 201, [("Location", a.url)], self.account_body(req, a)
 
     def on_account(self, req):
         p = req.payload or {}
@@ -296,7 +304,23 @@ class Acme:
             req.account.contact = p["contact"]
         if p.get("status") == "deactivated":
             req.account.status = "deactivated"
-        return 200, [], self.account_body(req.account)
+        return 200, [], self.account_body(req, req.account)
+
+    def on_orders(self, req):
+        """A page of the account's orders, the newest last (7.1.2.1)."""
+        n, _, page = req.plain.split("/")[2].partition("-")
+        if n != req.account.n:
+            raise Bad("unauthorized", "another account's", 403)
+        mine = [o.n for o in self.orders.values()
+                if o.account is req.account]
+        first = int(page) * self.per_page
+        total = self.strangers + len(mine)
+        links = [("Link", f'<{self.url(req, "orders", f"{n}-{int(page) + 1}")}'
+                  '>;rel="next"')] if first + self.per_page < total else []
+        return 200, links, {"orders": [
+            self.url(req, "order", f"9{i:09}" if i < self.strangers
+                     else mine[i - self.strangers])
+            for i in range(first, min(first + self.per_page, total))]}
 
     # Orders
 
@@ -682,6 +706,7 @@ ENDPOINTS = [(m, re.compile(p), e) for m, p, e in (
     ("GET", r"/(dir.*)?", "directory"),
     ("HEAD", r"/nonce", "newNonce"), ("GET", r"/nonce", "newNonce"),
     ("POST", r"/account", "newAccount"), ("POST", r"/account/\d+", "account"),
+    ("POST", r"/orders/\d+-\d+", "orders"),
     ("POST", r"/order", "newOrder"), ("POST", r"/order/\d+", "order"),
     ("POST", r"/finalize/\d+", "finalize"),
     ("POST", r"/authz/\d+", "authz"),

@@ -335,6 +335,73 @@ test_account(void **state)
 	check_bad_text(decode_account, &a, "account");
 }
 
+/* The list of orders may be had, or not: never a reason to do without the
+ * account. */
+static void
+test_account_orders(void **state)
+{
+	static const char *const none[] = { "null", "7", "\"\"",
+		"\"http://ca/orders\"", "\"/orders\"", "[\"" CA "/o\"]" };
+	AUTO(pool_free) struct pool *pool = pool_new(1 << 20);
+	AUTO(buf_done) struct buf text = BUF_INIT(1 << 20);
+	struct account a;
+	struct err e;
+	size_t i;
+
+	(void)state;
+	object(good_account, NULL, NULL, &text);
+	assert_int_equal(account_decode(text.data, text.len, pool, &a, &e), 0);
+	assert_string_equal(a.orders, CA "/orders/rzGoeA");
+	for (i = 0; i < NELEM(none); i++) {
+		buf_reset(&text);
+		object(good_account, "orders", none[i], &text);
+		assert_int_equal(
+		    account_decode(text.data, text.len, pool, &a, &e), 0);
+		assert_null(a.orders);
+	}
+}
+
+static void
+note_url(void *arg, const char *url)
+{
+	buf_printf(arg, "%s ", url);
+}
+
+static int
+decode_orders(const char *s, size_t n, struct pool *p, void *o, struct err *e)
+{
+	(void)p;
+	return orders_decode(s, n, note_url, o, e);
+}
+
+static void
+test_orders(void **state)
+{
+	static const char page[] =
+	    "{\"orders\": [\"" CA "/o/1\", \"http://ca/o/2\", 7, null, "
+	    "[\"" CA "/o/3\"], \"\", \"" CA "/o/4\"], \"next\": 1}";
+	AUTO(buf_done) struct buf urls = BUF_INIT(1 << 20);
+	AUTO(buf_done) struct buf text = BUF_INIT(1 << 20);
+	struct err e;
+
+	(void)state;
+	assert_int_equal(
+	    orders_decode(page, strlen(page), note_url, &urls, &e), 0);
+	assert_string_equal(buf_str(&urls), CA "/o/1 " CA "/o/4 ");
+	buf_reset(&urls);
+	buf_printf(&text, "{\"orders\": [\"" CA "/%01024d\"]}", 0);
+	assert_int_equal(
+	    orders_decode(text.data, text.len, note_url, &urls, &e), 0);
+	assert_int_equal(
+	    orders_decode("{\"orders\":[]}", 13, note_url, &urls, &e), 0);
+	assert_int_equal(orders_decode("{}", 2, note_url, &urls, &e), -1);
+	assert_string_equal(e.what, "orders is missing");
+	assert_int_equal(
+	    orders_decode("{\"orders\":{}}", 13, note_url, &urls, &e), -1);
+	check_bad_text(decode_orders, &urls, "orders");
+	assert_int_equal(urls.len, 0);
+}
+
 /* RFC 8555 7.1.3 */
 static const struct member pending_order[] = {
 	{ "status", "\"pending\"" },
@@ -948,6 +1015,8 @@ main(void)
 		cmocka_unit_test(test_spoiled_directory),
 		cmocka_unit_test(test_big_directory),
 		cmocka_unit_test(test_account),
+		cmocka_unit_test(test_account_orders),
+		cmocka_unit_test(test_orders),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_spoiled_order),
 		cmocka_unit_test(test_bad_expires),

@@ -528,6 +528,14 @@ order_there_and_back(void **state)
 	read_order(&begun);
 	assert_null(c->order_url);
 	assert_int_equal(c->begun, T0);
+	assert_int_equal(c->order_ca, 0);
+	/* at a CA that is not asked any more it is no matter */
+	c->order_ca = CONF_NONE;
+	buf_reset(&begun);
+	assert_int_equal(cert_encode_order(&conf, c, &begun, &e), 0);
+	read_order(&begun);
+	assert_int_equal(c->begun, 0);
+	assert_false(cert_ordering(c));
 }
 
 /* Of no use for another key type, other names, another profile or without its
