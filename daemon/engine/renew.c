@@ -281,7 +281,7 @@ back_to_stopped(const struct engine *en, struct cert *c)
 	const struct session *s;
 	uint32_t i;
 
-	for (i = 0; c->order_url == NULL && i < c->ca_at; i++) {
+	for (i = 0; !cert_ordering(c) && i < c->ca_at; i++) {
 		s = en->cas[c->conf->cas[i]].session;
 		if (failover_refusal(en->conf, c, i) == NULL &&
 		    session_blocked(s, NULL) == INT64_MAX)
