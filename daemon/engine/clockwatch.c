@@ -172,6 +172,20 @@ on_timer(void *arg)
 		clock_ask(en);
 }
 
+/* Timers stand still while the host sleeps. */
+static void
+look_again(struct engine *en)
+{
+	uint32_t i;
+
+	for (i = 0; i < en->conf->n_cas; i++)
+		session_look(en->cas[i].session);
+	for (i = 0; i < en->certs.n; i++)
+		if (en->certs.all[i].issue != NULL)
+			issue_look(en->certs.all[i].issue);
+	deploy_look(en);
+}
+
 static void
 on_jump(void *arg)
 {
@@ -185,6 +199,7 @@ on_jump(void *arg)
 		en->offset_ms = offset_ms();
 		shift(en, en->offset_ms - was);
 	}
+	look_again(en);
 	en->clock_bad = false;
 	clock_look(en);
 	if (!en->clock_bad)

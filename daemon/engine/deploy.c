@@ -180,6 +180,16 @@ on_timer(void *arg)
 }
 
 void
+deploy_look(struct engine *en)
+{
+	uint32_t i;
+
+	for (i = 0; i < en->conf->n_commands; i++)
+		if (en->groups[i].n_due != 0)
+			loop_timer_set(en->groups[i].timer, 0);
+}
+
+void
 deploy_due(struct engine *en, struct cert *c)
 {
 	struct reload_group *g = group_of(en, c);

@@ -70,6 +70,13 @@ issue_free(struct issue *is)
 	free(is);
 }
 
+void
+issue_look(struct issue *is)
+{
+	if (is->waiting)
+		loop_timer_set(is->timer, is->until_ms - clock_mono_ms());
+}
+
 bool
 issue_ordering(const struct issue *is)
 {
@@ -205,12 +212,6 @@ on_saved(void *arg, const struct err *failed)
 	issue_next(is, is->then, NULL);
 }
 
-static int64_t
-polled_for(const struct issue *is)
-{
-	return clock_mono_ms() - is->polling_since_ms;
-}
-
 /* To its deadline: of an order's names, from the latest that was answered. */
 static int64_t
 left_of(const struct issue *is, enum pace p)
@@ -218,10 +219,10 @@ left_of(const struct issue *is, enum pace p)
 	const struct conf_ca *ca = session_ca(is->session);
 	int64_t since, all;
 
-	since = p == PACE_AUTHZ ? is->answered_ms : is->polling_since_ms;
+	since = p == PACE_AUTHZ ? is->answered_ms : 0;
 	all =
 	    p == PACE_AUTHZ ? ca->validation_timeout_s : ca->issuance_timeout_s;
-	return since + 1000 * all - clock_mono_ms();
+	return since + 1000 * all - is->waited_ms;
 }
 
 /* Do what a step said, after making durable what it learned. */
@@ -254,9 +255,10 @@ issue_next(struct issue *is, struct next n, struct err *e)
 		return;
 	}
 	is->waiting = true;
+	is->until_ms = clock_mono_ms() + n.wait_ms;
+	is->waited_ms += n.wait_ms;
 	loop_timer_set(is->timer, n.wait_ms);
-	if (!is->slow && is->env->on_slow != NULL &&
-	    polled_for(is) + n.wait_ms > SLOW_MS)
+	if (!is->slow && is->env->on_slow != NULL && is->waited_ms > SLOW_MS)
 		is->slow = is->env->on_slow(is->env->slow_arg, is->cert);
 }
 
@@ -346,8 +348,8 @@ issue_too_long(struct issue *is, enum pace p, const char *what, struct err *e)
 static int64_t
 wait_for(struct issue *is, int64_t said_s, enum pace p)
 {
-	int64_t age = polled_for(is);
-	int64_t most = age < 10 * MINUTE_MS ? MINUTE_MS : HOUR_MS;
+	bool young = is->waited_ms < 10 * MINUTE_MS;
+	int64_t most = young ? MINUTE_MS : HOUR_MS;
 	int64_t wait = session_pace_ms(is->session, p);
 	unsigned i;
 
@@ -360,7 +362,8 @@ wait_for(struct issue *is, int64_t said_s, enum pace p)
 	is->polls++;
 	if (wait < 15000)
 		return wait;
-	wait = age / 30; /* 20 s at first, 10 min when it takes hours */
+	/* 20 s at first, 10 min when it takes hours */
+	wait = is->waited_ms / 30;
 	if (wait < 20000)
 		wait = 20000;
 	if (wait > 10 * MINUTE_MS)
@@ -386,7 +389,7 @@ issue_poll_begin(struct issue *is)
 {
 	is->polls = 0;
 	is->told_when = false;
-	is->polling_since_ms = clock_mono_ms();
+	is->waited_ms = is->answered_ms = 0;
 }
 
 void
@@ -424,7 +427,7 @@ issue_abandon(struct issue *is, struct err *e)
 static struct next
 still_pending(struct issue *is, const struct reply *r, struct err *e)
 {
-	if (polled_for(is) > HOUR_MS) {
+	if (is->waited_ms > HOUR_MS) {
 		(void)err_set(e, ERR_LIMIT, 0,
 		    "still pending 1 h after all names were validated");
 		issue_drop_order(is);

@@ -92,6 +92,8 @@ int issue_spend_again(struct cert *, struct session *, struct err *);
 
 /* The CA may be making an order for it this moment. */
 bool issue_ordering(const struct issue *);
+/* The host has slept, perhaps: what is waited for may be over. */
+void issue_look(struct issue *);
 
 /* Give up the order under way, which is not finalized: another CA is asked. */
 void issue_leave(const struct issue_env *, struct cert *);

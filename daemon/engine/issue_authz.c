@@ -157,7 +157,7 @@ note_failure(struct issue *is, const char *ident, const struct authz *z)
 		    "the authorization is %s, the CA does not say why",
 		    acme_status_name(z->status));
 	if (is->failures.len == 0)
-		is->failed_ms = clock_mono_ms();
+		is->failed_ms = is->waited_ms;
 	if (is->failures.len == 0 ||
 	    problem_outweighs((enum acme_problem)why.problem,
 		(enum acme_problem)is->failure.problem))
@@ -449,7 +449,7 @@ next_answer(struct issue *is)
 	if (is->at == is->fresh) {
 		is->fresh = seek_pending(is, is->fresh + 1);
 		is->flying++;
-		is->answered_ms = clock_mono_ms();
+		is->answered_ms = is->waited_ms;
 	}
 	return answer_more(is);
 }
@@ -505,7 +505,7 @@ look_on(struct issue *is, struct err *e)
 		return answer_more(is);
 	if (is->flying != 0) {
 		n = next_round(is, issue_poll_wait(is, 0, PACE_AUTHZ));
-		if (!failed || clock_mono_ms() + n.wait_ms <= end)
+		if (!failed || is->waited_ms + n.wait_ms <= end)
 			return n;
 	}
 	if (failed)

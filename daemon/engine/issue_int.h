@@ -99,14 +99,16 @@ struct issue {
 	/* of those that are pending: answered up to there, and of these so many
 	 * not over yet, which may be up to so many */
 	size_t fresh, flying, window;
-	bool hurried; /* the timer: for one that was fetched */
-	int64_t answered_ms, failed_ms; /* the latest answer, first failure */
+	bool hurried;        /* the timer: for one that was fetched */
+	int64_t answered_ms; /* the latest one, by waited_ms */
+	int64_t failed_ms;   /* the first one, by waited_ms */
 	struct buf failures; /* what the CA said of each failed name */
 	struct err failure;  /* the worst of them */
 
 	unsigned polls, resyncs;
-	int64_t polling_since_ms;
-	bool told_when; /* the CA said Retry-After: do not be cleverer */
+	int64_t waited_ms; /* for the CA; not while the host slept */
+	int64_t until_ms;  /* monotonic, while waiting */
+	bool told_when;    /* the CA said Retry-After: do not be cleverer */
 	bool abandoned, second_key, outlived;
 	bool caa;           /* look at it first */
 	bool lost;          /* the order of an earlier run is not to be found */

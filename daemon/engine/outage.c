@@ -14,6 +14,16 @@
 
 #define LONG_S 600 /* a wait that is worth keeping on disk */
 
+static void
+arm(struct session *s)
+{
+	int64_t until = s->breaker.until, wait = until - clock_now();
+
+	loop_timer_stop(s->retry);
+	if (until != 0 && until != INT64_MAX)
+		loop_timer_set(s->retry, (wait < 1 ? 1 : wait) * 1000);
+}
+
 /* The breaker has opened: say so, and when it will be tried. */
 static void
 tell_blocked(struct session *s, const char *why, const char *hint)
@@ -23,16 +33,14 @@ tell_blocked(struct session *s, const char *why, const char *hint)
 	free(s->why);
 	s->why = strdup(why);
 	s->hint = hint;
-	loop_timer_stop(s->retry);
-	if (until == INT64_MAX) {
+	arm(s);
+	if (until == INT64_MAX)
 		log_error("CA not usable for now", KV("ca", s->ca->name),
 		    KV("until", "a person has acted"), KV("error", why),
 		    KV("hint", hint));
-	} else {
-		loop_timer_set(s->retry, (wait < 1 ? 1 : wait) * 1000);
+	else
 		log_warn("CA not usable for now", KV("ca", s->ca->name),
 		    KN("retry_in_s", wait), KV("error", why), KV("hint", hint));
-	}
 	s->env->changed(s->env->arg, s);
 }
 
@@ -101,6 +109,12 @@ session_shift(struct session *s, int64_t by)
 		b->since += by;
 	if (s->not_before != 0)
 		s->not_before += by;
+}
+
+void
+session_look(struct session *s)
+{
+	arm(s);
 }
 
 int64_t

@@ -105,6 +105,8 @@ const char *session_hint(const struct session *);
 
 /* The clock was set by so much: waits are as long as before. */
 void session_shift(struct session *, int64_t by);
+/* It was set, or the host has slept: what is waited for may be over. */
+void session_look(struct session *);
 
 /* An operator wants it tried now. */
 void session_unblock(struct session *);

@@ -433,6 +433,16 @@ do_clock(char *args)
 }
 
 static int
+do_sleep(char *args)
+{
+	int64_t ms;
+
+	(void)span(args, &ms);
+	sim_sleep(ms);
+	return 0;
+}
+
+static int
 do_seed(char *args)
 {
 	rnd_seed(strtoull(args, NULL, 10));
@@ -1654,6 +1664,7 @@ static const struct command commands[] = {
 	{ "restart", do_restart },
 	{ "seed",    do_seed },
 	{ "serve",   do_serve },
+	{ "sleep",   do_sleep },
 	{ "start",   do_start },
 	{ "state",   do_state },
 	{ "stop",    do_stop },

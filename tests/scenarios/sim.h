@@ -24,6 +24,7 @@ int64_t sim_ms(void); /* monotonic; the wall clock is lib/base/clock.h's */
 bool sim_step(int64_t until_ms);
 void sim_run_until(int64_t until_ms);
 void sim_wall(int64_t now_s); /* the wall clock jumps; who watches, hears it */
+void sim_sleep(int64_t ms);   /* both clocks go on, timers do not */
 uint64_t sim_turns(void);     /* timers that have run */
 void sim_time_reset(void);
 

@@ -63,6 +63,17 @@ sim_wall(int64_t now_s)
 }
 
 void
+sim_sleep(int64_t ms)
+{
+	struct loop_timer *t;
+
+	TAILQ_FOREACH (t, &the_loop.timers, link)
+		t->at += ms;
+	now_ms += ms;
+	sim_wall(clock_now() + ms / 1000);
+}
+
+void
 sim_time_reset(void)
 {
 	now_ms = 1000000;
