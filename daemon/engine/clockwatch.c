@@ -13,7 +13,7 @@
 #include "lib/base/log.h"
 
 #define BAD_MS  INT64_C(60000)
-#define AHEAD_S 60 /* what is due changes with that */
+#define AHEAD_S INT64_C(60) /* what is due changes with that */
 
 int64_t
 engine_now(const struct engine *en)
@@ -144,7 +144,7 @@ clock_look(struct engine *en)
 
 	if (sane && en->offset_ms == 0)
 		en->offset_ms = offset_ms();
-	if (known && sane && en->certs.newest_saved > clock_now()) {
+	if (known && sane && en->certs.newest_saved > clock_now() + AHEAD_S) {
 		n = clock_mend(en);
 		log_warn("state was saved by a clock that was ahead",
 		    KN("waits_ended", n));
@@ -172,6 +172,21 @@ on_timer(void *arg)
 		clock_ask(en);
 }
 
+/* NTP's small steps are nobody's business; nor is that the host has slept,
+ * which moves both clocks. */
+static void
+tell_jump(struct engine *en)
+{
+	int64_t offset = offset_ms();
+	char now[CLOCK_RFC3339_MAX];
+
+	if (llabs(offset - en->told_ms) <= AHEAD_S * 1000)
+		return;
+	en->told_ms = offset;
+	clock_format(clock_now(), now);
+	log_warn("the clock was set", KV("now", now));
+}
+
 /* Timers stand still while the host sleeps. */
 static void
 look_again(struct engine *en)
@@ -190,17 +205,14 @@ static void
 on_jump(void *arg)
 {
 	struct engine *en = arg;
-	char now[CLOCK_RFC3339_MAX];
 	int64_t was = en->offset_ms;
 
-	clock_format(clock_now(), now);
-	log_warn("the clock was set", KV("now", now));
+	tell_jump(en);
 	if (is_sane(en, ask_cas(en)) && was != 0) {
 		en->offset_ms = offset_ms();
 		shift(en, en->offset_ms - was);
 	}
 	look_again(en);
-	en->clock_bad = false;
 	clock_look(en);
 	if (!en->clock_bad)
 		(void)clock_mend(en);
@@ -210,6 +222,7 @@ on_jump(void *arg)
 int
 clock_init(struct engine *en, struct err *e)
 {
+	en->told_ms = offset_ms();
 	en->clock_timer = loop_timer_new(en->loop, on_timer, en, e);
 	en->jump = en->clock_timer == NULL
 		       ? NULL

@@ -93,6 +93,7 @@ struct engine {
 	struct ask *probe;
 	int64_t ahead_s;   /* the CAs' clocks, of ours; 0: they agree */
 	int64_t offset_ms; /* ours when it was right last, of the monotonic */
+	int64_t told_ms;   /* the same when it was last told of */
 	bool clock_bad;
 
 	int64_t paced_at; /* pace_learn() was called */

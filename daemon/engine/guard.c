@@ -164,11 +164,30 @@ request_slot(struct session *s)
 /* The clock */
 
 void
+clock_tell(struct session *s)
+{
+	char said[CLOCK_RFC3339_MAX];
+	int64_t ahead;
+
+	if (!session_clock(s, &ahead) || s->clock_off == (ahead != 0))
+		return;
+	s->clock_off = ahead != 0;
+	clock_format(clock_now() + ahead, said);
+	if (s->clock_off)
+		log_warn("the clock of this host differs from the CA's: what "
+			 "acmed does it does by the CA's; look after the clock",
+		    KV("ca", s->ca->name), KV("ca_says", said),
+		    KN("ahead_s", ahead));
+	else
+		log_info("the clock agrees with the CA's again",
+		    KV("ca", s->ca->name));
+}
+
+void
 clock_learn(struct session *s, const struct http_reply *h)
 {
 	const char *date = http_header(h, "Date", 0);
-	int64_t t, ahead, was = 0;
-	bool was_off = session_clock(s, &was) && was != 0;
+	int64_t t, ahead;
 
 	/* what comes out of a cache has the time of then */
 	if (http_header(h, "Age", 0) != NULL)
@@ -185,16 +204,9 @@ clock_learn(struct session *s, const struct http_reply *h)
 		return;
 	}
 	s->clock_odd = false;
-	if (llabs(ahead) > CLOCK_OFF_S && !was_off)
-		log_warn("the clock of this host differs from the CA's: what "
-			 "acmed does it does by the CA's; look after the clock",
-		    KV("ca", s->ca->name), KV("ca_says", date),
-		    KN("ahead_s", ahead));
-	if (llabs(ahead) <= CLOCK_OFF_S && was_off)
-		log_info("the clock agrees with the CA's again",
-		    KV("ca", s->ca->name));
 	s->clock_said_s = t;
 	s->clock_seen_ms = clock_mono_ms();
+	clock_tell(s);
 }
 
 bool

@@ -74,7 +74,8 @@ void
 issue_look(struct issue *is)
 {
 	if (is->waiting)
-		loop_timer_set(is->timer, is->until_ms - clock_mono_ms());
+		loop_timer_set(
+		    is->timer, is->early ? 0 : is->until_ms - clock_mono_ms());
 }
 
 bool

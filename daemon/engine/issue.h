@@ -92,7 +92,7 @@ int issue_spend_again(struct cert *, struct session *, struct err *);
 
 /* The CA may be making an order for it this moment. */
 bool issue_ordering(const struct issue *);
-/* The host has slept, perhaps: what is waited for may be over. */
+/* The clock was set, or the host has slept: what is waited for may be over. */
 void issue_look(struct issue *);
 
 /* Give up the order under way, which is not finalized: another CA is asked. */

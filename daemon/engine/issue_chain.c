@@ -262,7 +262,7 @@ installed(struct issue *is, const struct answer *a, struct err *e)
 	struct cert *c = is->cert;
 
 	if (is->early) {
-		log_warn("the new certificate is not valid yet by the clock of "
+		log_warn("the new certificate is not valid by the clock of "
 			 "this host: the old one stays until it is; look after "
 			 "the clock",
 		    KV("cert", c->conf->name));

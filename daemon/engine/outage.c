@@ -115,6 +115,7 @@ void
 session_look(struct session *s)
 {
 	arm(s);
+	clock_tell(s);
 }
 
 int64_t

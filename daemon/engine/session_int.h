@@ -74,6 +74,7 @@ struct session {
 	bool key_unsaved; /* made, and not yet on disk */
 	bool doubted;     /* the account may not be valid any more */
 	bool clock_odd;   /* the CA's, by its Date: not believed */
+	bool clock_off;   /* ours is another, and that was said */
 	bool budget_changed;
 	bool deaf;       /* to signed requests, whatever its directory does */
 	bool key_is_old; /* the key was on disk: the CA may know it */
@@ -151,3 +152,5 @@ void budget_stop(struct session *);
 int64_t request_slot(struct session *);
 /* A reply came: what its Date says of the clocks. */
 void clock_learn(struct session *, const struct http_reply *);
+/* Whether the two clocks differ, when that is news. */
+void clock_tell(struct session *);

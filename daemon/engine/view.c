@@ -35,7 +35,7 @@ view_time(struct json *o, const char *key, int64_t t)
 }
 
 static const char *
-state(const struct cert *c)
+state(const struct engine *en, const struct cert *c)
 {
 	if (c->issue != NULL)
 		return c->have.version == 0 ? "issuing" : "renewing";
@@ -43,7 +43,7 @@ state(const struct cert *c)
 		return "queued";
 	if (c->have.version == 0)
 		return "none";
-	return c->have.not_after <= clock_now() ? "expired" : "valid";
+	return c->have.not_after <= engine_now(en) ? "expired" : "valid";
 }
 
 static const char *
@@ -206,7 +206,7 @@ brief(const struct engine *en, const struct cert *c, struct json *o)
 	json_set_str(o, "name", c->conf->name);
 	json_set_str(o, "health", health_names[cert_health(en, c)]);
 	json_set_str(o, "alarm", alarm_names[cert_alarm(en, c)]);
-	json_set_str(o, "state", out ? "trying out" : state(c));
+	json_set_str(o, "state", out ? "trying out" : state(en, c));
 	json_set_str(
 	    o, "ca", session_ca(en->cas[renew_ca(en, c)].session)->name);
 	set_passed_over(en, c, o);
