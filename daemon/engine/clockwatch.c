@@ -12,8 +12,9 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 
-#define BAD_MS  INT64_C(60000)
-#define AHEAD_S INT64_C(60) /* what is due changes with that */
+#define BAD_MS     INT64_C(60000)
+#define UNHEARD_MS 1000
+#define AHEAD_S    INT64_C(60) /* what is due changes with that */
 
 int64_t
 engine_now(const struct engine *en)
@@ -47,6 +48,17 @@ shift(struct engine *en, int64_t ms)
 		if (en->groups[i].next != 0)
 			en->groups[i].next += ms / 1000;
 	certs_shift(&en->certs, ms / 1000);
+}
+
+/* It is right now. */
+static void
+take_offset(struct engine *en)
+{
+	int64_t was = en->offset_ms;
+
+	en->offset_ms = offset_ms();
+	if (was != 0)
+		shift(en, en->offset_ms - was);
 }
 
 unsigned
@@ -102,9 +114,13 @@ on_probed(void *arg, const struct reply *r, const struct err *e)
 	struct engine *en = arg;
 
 	(void)r;
-	(void)e;
 	en->probe = NULL;
+	/* it, or another one, is asked once more before it is used */
+	en->clock_doubt =
+	    e != NULL &&
+	    session_blocked(en->cas[en->probe_ca].session, NULL) != 0;
 	clock_look(en);
+	renew_all(en);
 }
 
 /*
@@ -120,11 +136,40 @@ clock_ask(struct engine *en)
 
 	if (!schedule_clock_sane(clock_now(), 0))
 		return;
-	for (i = 0; en->probe == NULL && i < en->conf->n_cas; i++)
-		if (en->conf->cas[i].used &&
-		    session_blocked(en->cas[i].session, NULL) == 0)
-			en->probe = session_ask(
-			    en->cas[i].session, &spec, on_probed, en, &e);
+	for (i = 0; en->probe == NULL && i < en->conf->n_cas; i++) {
+		if (!en->conf->cas[i].used ||
+		    session_blocked(en->cas[i].session, NULL) != 0)
+			continue;
+		if (en->clock_bad) /* its Date of now is wanted */
+			session_doubt(en->cas[i].session);
+		en->probe_ca = i;
+		en->probe =
+		    session_ask(en->cas[i].session, &spec, on_probed, en, &e);
+	}
+}
+
+/* Nothing but the clock says that it is due. */
+static bool
+is_timed(const struct engine *en, const struct cert *c)
+{
+	return c->have.version != 0 && !c->forced && c->check == 0 &&
+	       c->order_url == NULL &&
+	       cert_changed(en->conf, c->conf, &c->wants, &c->have) ==
+		   CHANGE_NONE;
+}
+
+bool
+clock_settled(struct engine *en, const struct cert *c)
+{
+	/* it was set, and we are about to hear of it */
+	if (llabs(offset_ms() - en->offset_ms) > AHEAD_S * 1000) {
+		loop_timer_set(en->all_timer, UNHEARD_MS);
+		return false;
+	}
+	if (!en->clock_doubt || !is_timed(en, c))
+		return true;
+	clock_ask(en);
+	return en->probe == NULL;
 }
 
 /* Nor with a CA's word for it is a clock of use with which there is no TLS. */
@@ -142,8 +187,8 @@ clock_look(struct engine *en)
 	bool known = ask_cas(en), sane = is_sane(en, known), changed;
 	unsigned n;
 
-	if (sane && en->offset_ms == 0)
-		en->offset_ms = offset_ms();
+	if (sane && (en->offset_ms == 0 || en->clock_bad))
+		take_offset(en);
 	if (known && sane && en->certs.newest_saved > clock_now() + AHEAD_S) {
 		n = clock_mend(en);
 		log_warn("state was saved by a clock that was ahead",
@@ -155,7 +200,7 @@ clock_look(struct engine *en)
 	if (sane && en->clock_bad)
 		log_info("the clock is right again", KN("now", clock_now()));
 	if (!sane)
-		loop_timer_set(en->clock_timer, BAD_MS);
+		loop_timer_set(en->clock_timer, en->clock_bad ? BAD_MS : 0);
 	changed = en->clock_bad != !sane || llabs(en->ahead_s - was) > AHEAD_S;
 	en->clock_bad = !sane;
 	if (changed)
@@ -189,12 +234,15 @@ tell_jump(struct engine *en)
 
 /* Timers stand still while the host sleeps. */
 static void
-look_again(struct engine *en)
+look_again(struct engine *en, bool doubt)
 {
 	uint32_t i;
 
-	for (i = 0; i < en->conf->n_cas; i++)
+	for (i = 0; i < en->conf->n_cas; i++) {
+		if (doubt)
+			session_doubt(en->cas[i].session);
 		session_look(en->cas[i].session);
+	}
 	for (i = 0; i < en->certs.n; i++)
 		if (en->certs.all[i].issue != NULL)
 			issue_look(en->certs.all[i].issue);
@@ -205,14 +253,20 @@ static void
 on_jump(void *arg)
 {
 	struct engine *en = arg;
-	int64_t was = en->offset_ms;
+	/* Ours is wrong now, or was; or a machine that is not there while it
+	 * is paused has lost both. */
+	bool doubt = llabs(offset_ms() - en->offset_ms) > AHEAD_S * 1000;
 
 	tell_jump(en);
-	if (is_sane(en, ask_cas(en)) && was != 0) {
-		en->offset_ms = offset_ms();
-		shift(en, en->offset_ms - was);
+	if (is_sane(en, ask_cas(en)))
+		take_offset(en);
+	look_again(en, doubt);
+	if (doubt) {
+		ask_cancel(en->probe);
+		en->probe = NULL;
+		en->clock_doubt = true;
+		clock_ask(en);
 	}
-	look_again(en);
 	clock_look(en);
 	if (!en->clock_bad)
 		(void)clock_mend(en);
@@ -223,6 +277,7 @@ int
 clock_init(struct engine *en, struct err *e)
 {
 	en->told_ms = offset_ms();
+	en->clock_doubt = true;
 	en->clock_timer = loop_timer_new(en->loop, on_timer, en, e);
 	en->jump = en->clock_timer == NULL
 		       ? NULL

@@ -94,7 +94,9 @@ struct engine {
 	int64_t ahead_s;   /* the CAs' clocks, of ours; 0: they agree */
 	int64_t offset_ms; /* ours when it was right last, of the monotonic */
 	int64_t told_ms;   /* the same when it was last told of */
+	uint32_t probe_ca;
 	bool clock_bad;
+	bool clock_doubt; /* no CA was asked since we began, or it was set */
 
 	int64_t paced_at; /* pace_learn() was called */
 	uint32_t hooks;   /* reload commands that run */
@@ -166,6 +168,9 @@ int clock_init(struct engine *, struct err *);
 void clock_done(struct engine *);
 void clock_look(struct engine *); /* is it right? */
 void clock_ask(struct engine *);  /* a CA, for the time it has */
+/* Whether the clock is known well enough to begin with that one.  If not, it is
+ * being seen to, and renew_all() follows. */
+bool clock_settled(struct engine *, const struct cert *);
 /* It is: what was noted in the future is not waited for (protocol Q5). */
 unsigned clock_mend(struct engine *);
 int64_t engine_now(const struct engine *); /* as the CAs have it */

@@ -209,6 +209,12 @@ clock_learn(struct session *s, const struct http_reply *h)
 	clock_tell(s);
 }
 
+void
+session_doubt(struct session *s)
+{
+	s->dir_at_ms = 0;
+}
+
 bool
 session_clock(const struct session *s, int64_t *ahead_s)
 {

@@ -685,6 +685,8 @@ pump(struct ca_queue *q)
 			c = OF(first, ready);
 		if (c == NULL)
 			break;
+		if (!clock_settled(q->engine, c))
+			break;
 		paced = pace_applies(q->engine, c) ? pace_when(q) : 0;
 		if (paced != 0)
 			break;
