@@ -8,15 +8,14 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/rnd.h"
 
-#define DAY (24 * INT64_C(3600))
-
 bool
 breaker_trip(struct breaker *b, int64_t retry_after_s, bool counts, int64_t now)
 {
 	static const int64_t waits[] = { 30, 60, 120, 300, 600 };
 	unsigned n = b->failures < NELEM(waits) ? b->failures
 						: (unsigned)NELEM(waits) - 1;
-	int64_t said = retry_after_s < DAY ? retry_after_s : DAY;
+	int64_t said =
+	    retry_after_s < BREAKER_MAX_S ? retry_after_s : BREAKER_MAX_S;
 	int64_t wait = rnd_jitter(waits[n], 20);
 
 	if (b->until != 0) {

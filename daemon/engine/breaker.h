@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define BREAKER_MAX_S (24 * INT64_C(3600)) /* a CA can want no more */
+
 struct breaker {
 	int64_t until;     /* not before; 0: closed, INT64_MAX: a person */
 	int64_t since;     /* of the trouble; 0: none */

@@ -68,8 +68,10 @@ clock_mend(struct engine *en)
 	unsigned n;
 	uint32_t i;
 
-	for (i = 0; i < en->conf->n_cas; i++)
+	for (i = 0; i < en->conf->n_cas; i++) {
 		budget_mend(session_budget(en->cas[i].session), now);
+		session_mend(en->cas[i].session);
+	}
 	n = certs_mend_instants(&en->certs, now);
 	ari_mend(en);
 	return n;
@@ -137,6 +139,7 @@ clock_ask(struct engine *en)
 	if (!schedule_clock_sane(clock_now(), 0))
 		return;
 	for (i = 0; en->probe == NULL && i < en->conf->n_cas; i++) {
+		session_mend(en->cas[i].session);
 		if (!en->conf->cas[i].used ||
 		    session_blocked(en->cas[i].session, NULL) != 0)
 			continue;

@@ -12,7 +12,8 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 
-#define LONG_S 600 /* a wait that is worth keeping on disk */
+#define LONG_S  600  /* a wait that is worth keeping on disk */
+#define SLACK_S 3600 /* clocks differ */
 
 static void
 arm(struct session *s)
@@ -116,6 +117,18 @@ session_look(struct session *s)
 {
 	arm(s);
 	clock_tell(s);
+}
+
+/* No trouble is waited for longer than a day. */
+void
+session_mend(struct session *s)
+{
+	int64_t latest = clock_now() + BREAKER_MAX_S + SLACK_S;
+
+	if (s->breaker.until == INT64_MAX || s->breaker.until <= latest)
+		return;
+	s->breaker.until = s->not_before = clock_now();
+	arm(s);
 }
 
 int64_t

@@ -727,6 +727,8 @@ renew_ca_changed(void *arg, struct session *s)
 	struct engine *en = arg;
 	uint32_t i;
 
+	if (en->clock_bad)
+		clock_ask(en);
 	for (i = 0; i < en->conf->n_cas; i++) {
 		if (en->cas[i].session != s)
 			continue;

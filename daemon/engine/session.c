@@ -162,9 +162,10 @@ may_reregister(const struct session *s)
 {
 	int64_t wait = AGAIN_S << (s->vain < 7 ? s->vain : 7);
 
-	if (s->reregistered_at == 0)
+	if (s->reregistered_ms == 0)
 		return true;
-	return clock_now() - s->reregistered_at >= (wait < HOUR ? wait : HOUR);
+	return clock_mono_ms() - s->reregistered_ms >=
+	       (wait < HOUR ? wait : HOUR) * 1000;
 }
 
 /*
@@ -187,7 +188,7 @@ reregister(struct ask *a, const struct err *e)
 		log_warn("the CA does not know our account any more: "
 			 "registering again",
 		    KV("ca", s->ca->name), KV("account", s->doc.url));
-		s->reregistered_at = clock_now();
+		s->reregistered_ms = clock_mono_ms();
 		s->vain++;
 		s->registrations++;
 		free(s->doc.url);

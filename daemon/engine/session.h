@@ -107,6 +107,8 @@ const char *session_hint(const struct session *);
 void session_shift(struct session *, int64_t by);
 /* It was set, or the host has slept: what is waited for may be over. */
 void session_look(struct session *);
+/* What a wrong clock wrote down is not waited for. */
+void session_mend(struct session *);
 /* What it said of the time may not hold: the next to ask it asks that too. */
 void session_doubt(struct session *);
 

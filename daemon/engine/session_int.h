@@ -56,7 +56,7 @@ struct session {
 	struct nonce nonces[NONCES_MAX];
 
 	struct account_doc doc;
-	int64_t reregistered_at;
+	int64_t reregistered_ms;
 
 	struct ask_list asks;     /* all that live */
 	struct ask_list ordering; /* newOrders that wait for the one before */
