@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
 """Clocks that differ from the CA's, and state of a clock that was ahead (Q5,
-J16).  Jumps of a running host's clock are scenarios: that clock is everybody's."""
+J16).  Those that are set while acmed runs are in test_jumps.py."""
 import datetime
 
 import pytest

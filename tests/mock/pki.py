@@ -117,11 +117,12 @@ class Tls:
         self.server = where / "server.pem"
         self.server_key = where / "server.key"
         key, mine = new_key(), new_key()
-        root = sign(name("mock TLS root"), key.public_key(),
-                    name("mock TLS root"), key, now - YEAR, now + YEAR, CA)
+        root = sign(
+            name("mock TLS root"), key.public_key(), name("mock TLS root"),
+            key, now - YEAR, now + 3 * YEAR, CA)
         leaf = sign(
             name("localhost"), mine.public_key(), root.subject, key,
-            now - YEAR, now + YEAR, (x509.SubjectAlternativeName(
+            now - YEAR, now + 3 * YEAR, (x509.SubjectAlternativeName(
                 [alt_name("localhost"), alt_name("127.0.0.1")]), False))
         self.root.write_bytes(pem(root))
         self.server.write_bytes(pem(leaf))
