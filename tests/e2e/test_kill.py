@@ -33,18 +33,27 @@ class Killer:
 
     def look(self, line):
         if line["msg"] == "started":
-            self.pids = {"acmed": self.d.process.pid,
-                         "acmed-engine": line["engine"],
-                         "acmed-keeper": line["keeper"]}
+            self.started(line)
         if self.victim is None and all(line.get(k) == v
                                        for k, v in self.want.items()):
             self.victim = self.pids[self.program]
             os.kill(self.victim, signal.SIGKILL)
             self.done.set()
 
+    def started(self, line):
+        self.pids = {"acmed": self.d.process.pid,
+                     "acmed-engine": line["engine"],
+                     "acmed-keeper": line["keeper"]}
+
     def wait(self):
         assert self.done.wait(30), f"never saw {self.want}"
         until(lambda: not alive(self.victim), 10, "the victim to be dead")
+        if self.program != "acmed":
+            return
+        assert self.d.ended() == -signal.SIGKILL
+        # The others go with it, whatever they were doing, and port 80 too.
+        until(lambda: not alive(self.pids["acmed-engine"]) and
+              not alive(self.pids["acmed-keeper"]), 10, "the children to go")
 
 
 def kill_at(d, program, **line):
@@ -52,10 +61,6 @@ def kill_at(d, program, **line):
     d.spawn()
     k.wait()
     if program == "acmed":
-        assert d.ended() == -signal.SIGKILL
-        # The others go with it, whatever they were doing.
-        until(lambda: not alive(k.pids["acmed-engine"]) and
-              not alive(k.pids["acmed-keeper"]), 10, "the children to go")
         d.spawn()
     # Dying in newOrder before the CA has heard it counts as a failure, which
     # has to wait (Q2) unless a person asks.  So does a CA that finds port 80
@@ -134,7 +139,6 @@ def test_kill_at_registration(ca, acmed, program, part):
     d.spawn()
     k.wait()
     if program == "acmed":
-        d.ended()
         d.spawn()
     d.insist("a.example.org", why=("interrupted",))
     assert ca.accounts == 1
@@ -174,11 +178,10 @@ def test_renewal_killed(ca, acmed):
     # not "challenge": with port 80 gone the CA may refuse that order for good
     for step in ("authorization", "csr", "certificate", "install"):
         k = Killer(d, "acmed", msg="step", step=step)
-        k.pids = {"acmed": d.pid}
+        k.started(d.find("started")[-1])
         version = d.version("a.example.org")
         d.renew("a.example.org")
         k.wait()
-        d.ended()
         d.check_pair_only("a.example.org")
         assert d.version("a.example.org") == version
         assert d.serial("a.example.org") == old
