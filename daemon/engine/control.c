@@ -289,6 +289,15 @@ forget_one(const struct call_ctx *x)
 }
 
 static void
+passed_on(void *arg)
+{
+	struct engine *en = arg;
+
+	if (en->leave != NULL)
+		en->leave(en);
+}
+
+static void
 reloaded(void *arg, bool ok, const char *text)
 {
 	AUTO(free) struct upward *r = arg;
@@ -296,7 +305,8 @@ reloaded(void *arg, bool ok, const char *text)
 
 	uhttp_on_gone(r->req, NULL, NULL);
 	if (ok) /* we are about to be replaced */
-		control_rest(r->engine->control);
+		uhttp_last(
+		    r->engine->control->server, r->req, passed_on, r->engine);
 	json_set_bool(root, "ok", ok);
 	json_set_str(root, ok ? "warnings" : "error", text);
 	answer(r->req, ok ? 200 : 422, root);

@@ -103,6 +103,7 @@ struct engine {
 	uint32_t asked;   /* how often an operator has asked for something */
 	bool started;
 	bool stopping;
+	void (*leave)(struct engine *); /* end in order; may be NULL */
 	loop_fn *stopped;
 	struct loop_timer *stop_timer;
 

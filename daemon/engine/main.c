@@ -78,16 +78,28 @@ on_stopped(void *arg)
 
 /* An order that the CA is making just now is waited for, not for long. */
 static void
+leave(struct engine *en)
+{
+	control_rest(en->control);
+	if (!en->started)
+		stop(en, "", NULL);
+	else if (!en->stopping)
+		renew_stop(en, on_stopped);
+}
+
+/* The first may come when we are leaving already, since root has said that it
+ * has a new configuration. */
+static void
 on_term(void *arg, int signo)
 {
+	static bool again;
 	struct engine *en = arg;
 
 	(void)signo;
-	control_rest(en->control);
-	if (!en->stopping && en->started)
-		renew_stop(en, on_stopped);
-	else
+	if (again)
 		stop(en, "", NULL);
+	again = true;
+	leave(en);
 }
 
 static void
@@ -272,7 +284,7 @@ int
 main(void)
 {
 	struct loop_signal *term = NULL, *intr = NULL;
-	struct engine en = { .started_at = clock_now_ms() };
+	struct engine en = { .started_at = clock_now_ms(), .leave = leave };
 	struct err e;
 	int r = begin(&en, &e);
 

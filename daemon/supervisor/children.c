@@ -261,6 +261,8 @@ children_reaped(void *arg, pid_t pid, int status)
 	/* the one that failed may be reaped behind the other one */
 	if (WIFSIGNALED(status) || WEXITSTATUS(status) != 0)
 		log_info("ended", KV("program", c->name), KV("how", how));
+	if (!s->told) /* what it had to finish is finished */
+		terminate(s);
 	if (s->engine.pid == 0 && s->keeper.pid == 0)
 		gone(s);
 }

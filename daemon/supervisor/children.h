@@ -20,7 +20,8 @@ void children_start(struct super *, int64_t delay_ms);
 
 /*
  * Stop both, so that they are started again after again_ms, or that the loop
- * stops when s->quit is set.  They get term_ms to finish what they are saying.
+ * stops when s->quit is set.  They get term_ms to finish what they are saying,
+ * or until one has ended by itself, which says that it is finished.
  * In any phase; a second call moves the times.
  */
 void children_stop(struct super *, int64_t again_ms, int64_t term_ms);

@@ -14,7 +14,7 @@
 
 #define SOON_MS    100 /* between two starts, however often it is asked */
 #define RECENT_MS  1000
-#define PASS_ON_MS 200
+#define PASS_ON_MS 2000 /* the engine ends by itself when it has */
 #define NOTIFY_MAX 512
 
 /* As much as fits, in whole lines, and how many are not there. */

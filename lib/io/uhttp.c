@@ -71,6 +71,8 @@ struct uhttp {
 	uhttp_may *may_large;
 	void *arg;
 	bool resting;
+	loop_fn *sent; /* the last answer */
+	void *sent_arg;
 	struct place places[CONNS_MAX];
 };
 
@@ -440,6 +442,24 @@ uhttp_rest(struct uhttp *u)
 {
 	u->resting = true;
 	(void)evconnlistener_disable(u->listener);
+}
+
+static void
+on_sent(struct evhttp_request *req, void *arg)
+{
+	const struct uhttp *u = arg;
+
+	(void)req;
+	u->sent(u->sent_arg);
+}
+
+void
+uhttp_last(struct uhttp *u, struct uhttp_req *r, loop_fn *sent, void *arg)
+{
+	uhttp_rest(u);
+	u->sent = sent;
+	u->sent_arg = arg;
+	evhttp_request_set_on_complete_cb(r->req, on_sent, u);
 }
 
 const char *

@@ -37,6 +37,9 @@ typedef bool uhttp_may(void *arg, int fd);
 void uhttp_allow_large(struct uhttp *, uhttp_may *);
 /* Takes no more connections: they wait for whoever has the socket next. */
 void uhttp_rest(struct uhttp *);
+/* The same, for the answer to this request will be the last one: sent runs,
+ * from the loop, when the client has it; never when the client goes first. */
+void uhttp_last(struct uhttp *, struct uhttp_req *, loop_fn *sent, void *arg);
 void uhttp_free(struct uhttp *); /* drops every connection */
 
 const char *uhttp_method(const struct uhttp_req *); /* "GET", "POST", "" */

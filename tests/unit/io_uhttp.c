@@ -46,7 +46,7 @@ struct fixture {
 	enum how how;
 	/* the last request */
 	struct uhttp_req *req;
-	unsigned n_reqs, n_gone;
+	unsigned n_reqs, n_gone, n_sent;
 	char method[8], path[128], x[32];
 	bool has_x;
 	pid_t pid;
@@ -989,6 +989,63 @@ test_rest(void **state)
 	client_end(&c);
 }
 
+static void
+on_sent(void *arg)
+{
+	struct fixture *f = arg;
+
+	f->n_sent++;
+	loop_stop(f->loop);
+}
+
+/* It is all on its way to the client before that is said. */
+static void
+test_last(void **state)
+{
+	static char big[4 << 20];
+	struct fixture *f = *state;
+	struct client c;
+
+	f->how = KEEP;
+	f->stop_on_request = true;
+	client_start(&c, f, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	run(f);
+	uhttp_last(f->u, f->req, on_sent, f);
+	memset(big, 'x', sizeof(big) - 1);
+	uhttp_answer(f->req, 200, "text/plain", big, sizeof(big) - 1);
+	assert_int_equal(f->n_sent, 0);
+	run(f);
+	assert_int_equal(f->n_sent, 1);
+	/* we may end now */
+	uhttp_free(f->u);
+	f->u = NULL;
+	if (!c.ended)
+		run(f);
+	assert_string_equal(body(&c), big);
+	client_end(&c);
+}
+
+/* Who has gone is not waited for, nor told of. */
+static void
+test_last_gone(void **state)
+{
+	static char big[4 << 20];
+	struct fixture *f = *state;
+	struct client c;
+
+	f->how = KEEP;
+	f->stop_on_request = true;
+	client_start(&c, f, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	run(f);
+	uhttp_last(f->u, f->req, on_sent, f);
+	uhttp_answer(f->req, 200, "text/plain", big, sizeof(big));
+	c.stop_len = 1;
+	run(f);
+	client_end(&c);
+	settle(f);
+	assert_int_equal(f->n_sent, 0);
+}
+
 int
 main(void)
 {
@@ -1012,6 +1069,8 @@ main(void)
 		TEST(test_stream_slow),
 		TEST(test_free_with_clients),
 		TEST(test_rest),
+		TEST(test_last),
+		TEST(test_last_gone),
 		TEST(test_named_client),
 		TEST(test_many),
 		TEST(test_too_many),

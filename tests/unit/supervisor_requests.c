@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "daemon/supervisor/children.h"
@@ -693,6 +694,44 @@ good_reload(void **state)
 	assert_true(s.reloading); /* until the new ones are ready */
 }
 
+static pid_t
+idle(void)
+{
+	pid_t pid = fork();
+
+	assert_int_not_equal(pid, -1);
+	while (pid == 0)
+		(void)pause();
+	return pid;
+}
+
+/* An engine that has passed the answer on ends, and nobody waits longer. */
+static void
+reload_is_passed_on(void **state)
+{
+	struct ipc_empty m = { 0 };
+	struct ipc_reloaded r;
+	pid_t pid;
+	int how;
+
+	(void)state;
+	s.engine.pid = idle();
+	s.keeper.pid = pid = idle();
+	send_raw(engine, IPC_RELOAD, 9, &m, sizeof(m), -1);
+	expect(IPC_RELOADED, 9, &r, sizeof(r));
+	assert_int_equal(r.ok, 1);
+	assert_int_equal(s.phase, PHASE_STOPPING);
+	assert_false(s.told);
+	assert_int_equal(kill(s.engine.pid, SIGKILL), 0);
+	assert_int_equal(waitpid(s.engine.pid, &how, 0), s.engine.pid);
+	children_reaped(&s, s.engine.pid, 0);
+	assert_true(s.told);
+	assert_int_equal(waitpid(pid, &how, 0), pid);
+	assert_true(WIFSIGNALED(how) && WTERMSIG(how) == SIGTERM);
+	children_reaped(&s, pid, how);
+	assert_int_equal(s.phase, PHASE_DOWN);
+}
+
 /* Indices of a dying engine may be those of an older configuration. */
 static void
 not_heard(void **state)
@@ -730,7 +769,8 @@ main(void)
 	const struct CMUnitTest tests[] = { T(sizes), T(types), T(descriptors),
 		T(short_frames), T(ready), T(status), T(installs),
 		T(bad_installs), T(hook), T(forgets), T(bad_forgets),
-		T(bad_reloads), T(long_report), T(good_reload), T(not_heard) };
+		T(bad_reloads), T(long_report), T(good_reload),
+		T(reload_is_passed_on), T(not_heard) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
