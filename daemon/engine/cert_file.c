@@ -328,6 +328,36 @@ get_failover(const struct json *root, const struct conf *conf, struct cert *c)
 	c->rehearsed = get_count(o, "rehearsed");
 }
 
+/* By name: the configuration may have the CAs in another order then. */
+static void
+put_said(struct json *root, const struct conf *conf, const struct cert *c)
+{
+	struct json *o = NULL;
+	unsigned i;
+
+	for (i = 0; i < c->n_said; i++) {
+		if (c->said[i].until <= clock_now())
+			continue;
+		if (o == NULL)
+			o = json_set_object(root, "said");
+		set_time(o, conf->cas[c->said[i].ca].name, c->said[i].until);
+	}
+}
+
+static void
+get_said(const struct json *root, const struct conf *conf, struct cert *c)
+{
+	const struct json *o = json_get_object(root, "said");
+	int64_t until;
+	uint32_t i;
+
+	for (i = 0; o != NULL && i < conf->n_cas; i++) {
+		until = get_time(o, conf->cas[i].name);
+		if (until != 0)
+			failover_note_said(c, i, until, clock_now());
+	}
+}
+
 static const char *const deploy_names[] = {
 	[DEPLOY_NONE] = "none",
 	[DEPLOY_RELOAD] = "reload",
@@ -348,6 +378,7 @@ cert_encode(const struct conf *conf, const struct cert *c, struct buf *out,
 		return -1;
 	put_window(root, &c->window);
 	put_failover(root, conf, c);
+	put_said(root, conf, c);
 	json_set_str(root, "deploy", deploy_names[c->deploy]);
 	put_trouble(root, "deploy_trouble", &c->deploy_trouble);
 	if (c->old_keys != NULL)
@@ -453,6 +484,7 @@ cert_decode(const struct conf *conf, struct cert *c, const char *text,
 	if (same_wants(&wants, &c->wants)) {
 		get_trouble(root, "trouble", &c->issue_trouble);
 		get_failover(root, conf, c);
+		get_said(root, conf, c);
 	}
 	c->old_keys = get_dup(root, "old_keys");
 	deploy = json_get_text(root, "deploy");

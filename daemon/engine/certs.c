@@ -193,6 +193,9 @@ cert_clear(struct cert *c)
 	c->waits = NULL;
 	free(c->stale_key);
 	c->stale_key = NULL;
+	free(c->said);
+	c->said = NULL;
+	c->n_said = 0;
 	c->ca_at = c->ca_failures = c->rehearsed = 0;
 	c->rehearse = false;
 	c->deploy = DEPLOY_NONE;
@@ -529,11 +532,13 @@ shift(struct trouble *t, int64_t s)
 void
 certs_shift(struct certs *cs, int64_t s)
 {
-	uint32_t i;
+	uint32_t i, k;
 
 	for (i = 0; i < cs->n; i++) {
 		shift(&cs->all[i].issue_trouble, s);
 		shift(&cs->all[i].deploy_trouble, s);
+		for (k = 0; k < cs->all[i].n_said; k++)
+			cs->all[i].said[k].until += s;
 	}
 }
 
@@ -546,6 +551,8 @@ certs_mend_instants(struct certs *cs, int64_t now)
 	for (i = 0; i < cs->n; i++) {
 		struct cert *c = &cs->all[i];
 
+		if (c->issue_trouble.at > now + CLOCK_SLACK_S)
+			c->n_said = 0;
 		n += mend(&c->issue_trouble, now);
 		n += mend(&c->deploy_trouble, now);
 		if (c->window.next > now + WINDOW_NEXT_MAX_S)

@@ -74,6 +74,11 @@ struct window {
 	unsigned failures;  /* of asking, in a row */
 };
 
+struct said { /* a CA will not be asked for this certificate until then */
+	uint32_t ca;
+	int64_t until;
+};
+
 enum save_what {
 	SAVE_NOTHING,
 	/* The order under way: survives this process.  A power cut may cost it,
@@ -114,8 +119,10 @@ struct cert {
 	struct window window;
 	uint32_t ca_at;       /* which CA of its list is next (failover.h) */
 	unsigned ca_failures; /* there, in a row, that another may not have */
-	bool rehearse;        /* the next try goes to that CA's test CA */
-	unsigned rehearsed;   /* in vain, since the last real try */
+	struct said *said;    /* failover_said(): n_said of them */
+	unsigned n_said;
+	bool rehearse;      /* the next try goes to that CA's test CA */
+	unsigned rehearsed; /* in vain, since the last real try */
 
 	/* the run of the process */
 	struct engine *engine;

@@ -117,9 +117,6 @@ struct engine {
 /* renew.c: everything that decides when. */
 int renew_init(struct engine *, struct err *);
 void renew_start(struct engine *); /* all state is loaded: begin */
-/* Begin nothing any more; stopped(engine) runs when no CA is at making an order
- * for us, which would be lost, or in 3 s. */
-void renew_stop(struct engine *, loop_fn *stopped);
 void renew_done(struct engine *);
 /* Look at a certificate again: something about it has changed. */
 void renew_look(struct engine *, struct cert *);
@@ -205,4 +202,8 @@ int engine_load(struct engine *,
 /* Answer what orders under way have waiting, before anything is served. */
 void engine_republish(struct engine *);
 void engine_begin(struct engine *); /* everything serves: go */
+/* Begin nothing any more; stopped(engine) runs when no CA is at making an order
+ * for us, which would be lost, or in 3 s. */
+void engine_stop(struct engine *, loop_fn *stopped);
+void engine_halted(void *engine); /* an attempt has come to a halt */
 void engine_done(struct engine *);

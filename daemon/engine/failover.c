@@ -3,6 +3,8 @@
 
 #include "daemon/engine/failover.h"
 
+#include <stdlib.h>
+
 #include "lib/base/rnd.h"
 
 #define SOON_S         30
@@ -48,6 +50,46 @@ failover_refusal(const struct conf *conf, const struct cert *c, uint32_t at)
 	return conf_refusal(&conf->cas[c->conf->cas[at]], c->conf);
 }
 
+int64_t
+failover_said(const struct cert *c, uint32_t ca)
+{
+	unsigned i;
+
+	for (i = 0; i < c->n_said; i++)
+		if (c->said[i].ca == ca)
+			return c->said[i].until;
+	return 0;
+}
+
+void
+failover_note_said(struct cert *c, uint32_t ca, int64_t until, int64_t now)
+{
+	unsigned i, n = 0;
+	struct said *all;
+
+	for (i = 0; i < c->n_said; i++)
+		if (c->said[i].until > now && c->said[i].ca != ca)
+			c->said[n++] = c->said[i];
+	c->n_said = n;
+	all = reallocarray(c->said, n + 1, sizeof(*all));
+	if (all == NULL)
+		return; /* then the certificate's own wait has to do */
+	c->said = all;
+	c->said[c->n_said++] = (struct said){ ca, until };
+}
+
+/* All have had their turn: the first of them that can be asked again. */
+static int64_t
+soonest(const struct cert *c, int64_t until, int64_t now)
+{
+	unsigned i;
+
+	for (i = 0; i < c->n_said; i++)
+		if (c->said[i].until > now && c->said[i].until < until)
+			until = c->said[i].until;
+	return until;
+}
+
 bool
 failover_after(const struct conf *conf, struct cert *c, struct decision *d,
     unsigned left, int64_t now)
@@ -61,8 +103,11 @@ failover_after(const struct conf *conf, struct cert *c, struct decision *d,
 	    !d->operator&& d->row->wait != WAIT_SAID)
 		return false;
 	failover_to(c, next);
-	if (c->ca_at == 0)
+	if (c->ca_at == 0) {
+		if (d->row->wait == WAIT_SAID)
+			d->until = soonest(c, d->until, now);
 		return true;
+	}
 	d->until = now + 1 + (int64_t)rnd_below(SOON_S);
 	d->operator= false;
 	return true;

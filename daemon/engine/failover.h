@@ -33,4 +33,9 @@ const char *failover_refusal(
 /* That one of its list is next. */
 void failover_to(struct cert *, uint32_t at);
 
+/* When a CA has said that it can be asked for this certificate again (protocol
+ * M1), be it not the one that is next meanwhile; past or 0: it can be. */
+int64_t failover_said(const struct cert *, uint32_t ca);
+void failover_note_said(struct cert *, uint32_t ca, int64_t until, int64_t now);
+
 void failover_reset(struct cert *); /* issued */

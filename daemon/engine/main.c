@@ -84,7 +84,7 @@ leave(struct engine *en)
 	if (!en->started)
 		stop(en, "", NULL);
 	else if (!en->stopping)
-		renew_stop(en, on_stopped);
+		engine_stop(en, on_stopped);
 }
 
 /* The first may come when we are leaving already, since root has said that it

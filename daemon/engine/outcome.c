@@ -99,6 +99,8 @@ note_failure(struct engine *en, struct cert *c, const struct outcome *o)
 	if (t->failures < FAILING_MAX)
 		t->failures++;
 	decide(en, c, o, &d);
+	if (d.row->wait == WAIT_SAID)
+		failover_note_said(c, c->queue, d.until, now);
 	if (o->mode == ISSUE_REHEARSAL) {
 		(void)err_wrap(&e, "tried out at %s", ca);
 		/* The test CA's own troubles say nothing of the real one. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/engine/failover.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/clock.h"
 
@@ -239,6 +240,9 @@ plan_room(const struct engine *en, const struct cert *c, uint32_t ca)
 	    budget_failed_when(b, o.idents, o.n_idents, c->forced, now);
 	int64_t limited = budget_when(b, &o, now, NULL);
 
+	int64_t said = failover_said(c, ca);
+
 	limited = failed > limited ? failed : limited;
+	limited = said > now && said > limited ? said : limited;
 	return blocked > limited ? blocked : limited;
 }

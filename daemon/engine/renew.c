@@ -19,7 +19,6 @@
 #define HOUR       INT64_C(3600)
 #define PARKED_MAX 256 /* at a CA, beside max-orders */
 #define STATUS_MS  200
-#define STOP_MS    3000
 
 #define OF(ptr, member) \
 	((struct cert *)(void *)((char *)(ptr)-offsetof(struct cert, member)))
@@ -388,39 +387,6 @@ on_tick(void *arg)
 	wake(en);
 }
 
-static void
-halted(void *arg)
-{
-	struct engine *en = arg;
-	uint32_t i;
-
-	for (i = 0; i < en->certs.n; i++)
-		if (en->certs.all[i].issue != NULL &&
-		    issue_ordering(en->certs.all[i].issue))
-			return;
-	loop_timer_set(en->stop_timer, 0);
-}
-
-void
-renew_stop(struct engine *en, loop_fn *stopped)
-{
-	en->stopping = true;
-	en->stopped = stopped;
-	en->issue_env.halted = true;
-	en->issue_env.on_halted = halted;
-	en->issue_env.halted_arg = en;
-	loop_timer_set(en->stop_timer, STOP_MS);
-	halted(en);
-}
-
-static void
-on_stop_timer(void *arg)
-{
-	struct engine *en = arg;
-
-	en->stopped(en);
-}
-
 /* A validation that takes hours keeps nobody else waiting. */
 static bool
 on_slow(void *arg, struct cert *c)
@@ -445,7 +411,7 @@ ended(void *arg, struct cert *c, const struct outcome *o)
 
 	/* the end is not the CA's fault: what is on disk holds */
 	if (en->stopping) {
-		halted(en);
+		engine_halted(en);
 		return;
 	}
 	clock_look(en); /* a reply may have told of the time */
@@ -539,12 +505,26 @@ wait_for_limit(struct ca_queue *q, struct cert *c,
 	heap_put(&q->limited, &c->ready, pace_urgency(en, c));
 }
 
+/* It has told before when this certificate can be asked for again. */
+static void
+wait_as_said(struct ca_queue *q, struct cert *c, int64_t until)
+{
+	char text[LIMIT_TEXT];
+
+	(void)snprintf(text, sizeof(text), "%s: a limit that it has told of",
+	    session_ca(q->session)->name);
+	if (end_check(q->engine, c, text, until))
+		return;
+	tell_waits(c, text);
+	sleep_until(q->engine, c, until);
+}
+
 /* Rather than to wait so long: without a rehearsal, or at another CA.  until:
  * when to look again, if that is sooner. */
 static bool
 elsewhere(struct engine *en, struct cert *c, int64_t *until)
 {
-	int64_t wait = *until - clock_now(), at;
+	int64_t now = clock_now(), wait = *until - now, at;
 	const char *was = en->conf->cas[c->queue].name;
 	uint32_t i;
 
@@ -553,15 +533,18 @@ elsewhere(struct engine *en, struct cert *c, int64_t *until)
 		return true;
 	}
 	if (c->check != 0 ||
-	    !policy_is_long(wait, c->have.not_after - en->ahead_s, clock_now()))
+	    !policy_is_long(wait, c->have.not_after - en->ahead_s, now))
 		return false;
 	for (i = 0; i < c->conf->n_cas; i++) {
 		if (failover_refusal(en->conf, c, i) != NULL)
 			continue;
 		at = plan_room(en, c, c->conf->cas[i]);
-		*until = at != 0 && at < *until ? at : *until;
-		if (at != 0)
+		if (at != 0) {
+			/* over this moment, and about to be told */
+			at = at > now ? at : now + 1;
+			*until = at < *until ? at : *until;
 			continue;
+		}
 		failover_to(c, i);
 		log_info("a limit of the CA would make it wait: another one is "
 			 "asked",
@@ -582,6 +565,14 @@ afford(struct ca_queue *q, struct cert *c)
 	int64_t now = clock_now(), until, own;
 	struct budget_wait why;
 
+	until = failover_said(c, c->queue);
+	if (until > now && !c->forced) {
+		if (elsewhere(en, c, &until))
+			renew_look(en, c);
+		else
+			wait_as_said(q, c, until);
+		return false;
+	}
 	until =
 	    budget_failed_when(b, order.idents, order.n_idents, c->forced, now);
 	if (until != 0) {
@@ -777,10 +768,9 @@ renew_init(struct engine *en, struct err *e)
 	en->tick = loop_timer_new(en->loop, on_tick, en, e);
 	en->all_timer = loop_timer_new(en->loop, on_all, en, e);
 	en->status_timer = loop_timer_new(en->loop, on_status, en, e);
-	en->stop_timer = loop_timer_new(en->loop, on_stop_timer, en, e);
 	en->cas = calloc(en->conf->n_cas + 1, sizeof(*en->cas));
 	if (en->cas == NULL || en->tick == NULL || en->all_timer == NULL ||
-	    en->status_timer == NULL || en->stop_timer == NULL)
+	    en->status_timer == NULL)
 		return err_nomem(e, "schedule");
 	for (i = 0; i < en->conf->n_cas; i++)
 		if (queue_init(en, i, e) == -1)
@@ -847,5 +837,4 @@ renew_done(struct engine *en)
 	loop_timer_free(en->tick);
 	loop_timer_free(en->all_timer);
 	loop_timer_free(en->status_timer);
-	loop_timer_free(en->stop_timer);
 }

@@ -3,6 +3,8 @@
 
 #include "daemon/engine/engine.h"
 
+#define STOP_MS 3000
+
 static bool
 holds(void *arg, const char *url)
 {
@@ -11,11 +13,22 @@ holds(void *arg, const char *url)
 	return certs_holds(&en->certs, url);
 }
 
+static void
+on_stop_timer(void *arg)
+{
+	struct engine *en = arg;
+
+	en->stopped(en);
+}
+
 int
 engine_setup(struct engine *en, struct err *e)
 {
 	en->tokens = tokens_new(e);
-	en->psl = en->tokens == NULL ? NULL : psl_new(e);
+	en->stop_timer = en->tokens == NULL
+			     ? NULL
+			     : loop_timer_new(en->loop, on_stop_timer, en, e);
+	en->psl = en->stop_timer == NULL ? NULL : psl_new(e);
 	en->dns = en->psl == NULL ? NULL
 				  : dns_new(en->loop, en->conf->resolvers,
 					en->conf->n_resolvers, e);
@@ -108,6 +121,31 @@ engine_begin(struct engine *en)
 }
 
 void
+engine_halted(void *arg)
+{
+	struct engine *en = arg;
+	uint32_t i;
+
+	for (i = 0; i < en->certs.n; i++)
+		if (en->certs.all[i].issue != NULL &&
+		    issue_ordering(en->certs.all[i].issue))
+			return;
+	loop_timer_set(en->stop_timer, 0);
+}
+
+void
+engine_stop(struct engine *en, loop_fn *stopped)
+{
+	en->stopping = true;
+	en->stopped = stopped;
+	en->issue_env.halted = true;
+	en->issue_env.on_halted = engine_halted;
+	en->issue_env.halted_arg = en;
+	loop_timer_set(en->stop_timer, STOP_MS);
+	engine_halted(en);
+}
+
+void
 engine_done(struct engine *en)
 {
 	ari_done(en);
@@ -118,4 +156,5 @@ engine_done(struct engine *en)
 	dns_free(en->dns);
 	psl_close(en->psl);
 	tokens_free(en->tokens);
+	loop_timer_free(en->stop_timer);
 }
