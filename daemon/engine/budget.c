@@ -14,6 +14,7 @@
 #define SHELVES     4096
 #define ENTRIES_MAX 400000
 #define KEPT_MAX    (900u << 10) /* of JSON: fits STORE_VALUE_MAX */
+#define ENTRY_ROOM  64           /* of it, beside its key */
 #define NAMES_MAX   100          /* of a certificate: lib/config */
 #define SPAN_TEXT   32
 
@@ -526,31 +527,43 @@ encode_one(const struct entry *en, struct json *o)
 		json_push_int(times, en->at_ms[i] / 1000);
 }
 
+/* Those of one kind, as long as there is room. */
+static void
+encode_kind(const struct budget *b, enum conf_limit limit, int64_t now_ms,
+    struct json *root, size_t *bytes)
+{
+	struct json *o = NULL;
+	const struct entry *en;
+	size_t i;
+
+	for (i = 0; i < SHELVES; i++)
+		LIST_FOREACH (en, &b->shelves[i], link) {
+			if (en->limit != limit || is_full(en, now_ms))
+				continue;
+			*bytes += strlen(en->key) + ENTRY_ROOM;
+			if (*bytes > KEPT_MAX)
+				return;
+			if (o == NULL)
+				o = json_set_object(root, limit_names[limit]);
+			encode_one(en, o);
+		}
+}
+
 int
 budget_encode(
     const struct budget *b, int64_t now, struct buf *out, struct err *e)
 {
 	AUTO(json_free) struct json *root = json_object();
-	struct json *o[LIMIT__COUNT] = { NULL };
-	const struct entry *en;
-	size_t i, bytes = 0;
+	size_t bytes = 0;
 
 	if (b->orders.full_ms > now * 1000)
 		json_push_int(
 		    json_set_array(root, limit_names[LIMIT_NEW_ORDERS]),
 		    (b->orders.full_ms + 999) / 1000);
-	for (i = 0; i < SHELVES; i++)
-		LIST_FOREACH (en, &b->shelves[i], link) {
-			if (is_full(en, now * 1000))
-				continue;
-			bytes += strlen(en->key) + 64;
-			if (bytes > KEPT_MAX)
-				break;
-			if (o[en->limit] == NULL)
-				o[en->limit] = json_set_object(
-				    root, limit_names[en->limit]);
-			encode_one(en, o[en->limit]);
-		}
+	/* what many share, or locks a name, before what is one certificate's */
+	encode_kind(b, LIMIT_FAILURES, now * 1000, root, &bytes);
+	encode_kind(b, LIMIT_PER_DOMAIN, now * 1000, root, &bytes);
+	encode_kind(b, LIMIT_PER_NAMES, now * 1000, root, &bytes);
 	return json_dump(root, false, out, e);
 }
 

@@ -715,6 +715,48 @@ other_limits(void **state)
 
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
+/* More than fits into a file: failures and domains are kept before what is one
+ * certificate's own. */
+static void
+more_than_fits(void **state)
+{
+	AUTO(buf_done) struct buf text = BUF_INIT(2 << 20);
+	AUTO(budget_free) struct budget *again = NULL;
+	struct conf_ca ca = letsencrypt;
+	const char *ident[] = { NULL };
+	char name[64];
+	unsigned i;
+
+	(void)state;
+	ca.limits[LIMIT_NEW_ORDERS].n = 0;
+	other_ca(&ca);
+	for (i = 0; i < 20000; i++) {
+		(void)snprintf(
+		    name, sizeof(name), "host-%u.example%u.org", i, i % 200);
+		(void)budget_spend(b, &ORDER(name), T0);
+		if (i < 200 * BUDGET_FAILED_HOUR) {
+			(void)snprintf(name, sizeof(name), "n%u.org", i % 200);
+			budget_failed(b, name, T0);
+		}
+	}
+	assert_int_equal(budget_encode(b, T0, &text, &e), 0);
+	assert_true(text.len < 1 << 20);
+	again = budget_new(&ca, psl, &e);
+	assert_non_null(again);
+	assert_int_equal(
+	    budget_decode(again, buf_str(&text), text.len, T0, &e), 0);
+	for (i = 0; i < 200; i++) {
+		(void)snprintf(name, sizeof(name), "n%u.org", i);
+		ident[0] = name;
+		assert_true(
+		    budget_failed_when(again, ident, 1, false, T0) > T0);
+		(void)snprintf(name, sizeof(name), "x.example%u.org", i);
+		assert_true(budget_when(again, &ORDER(name), T0, NULL) > T0);
+	}
+	budget_free(b); /* before ca goes */
+	b = NULL;
+}
+
 int
 main(void)
 {
@@ -739,6 +781,7 @@ main(void)
 		T(book_as_spent),
 		T(book_the_account),
 		T(other_limits),
+		T(more_than_fits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
