@@ -151,7 +151,8 @@ failed(struct engine *en, struct cert *c, const struct err *e)
 	    KV("error", e->what));
 	/* the CA does not know it: what it said before is void */
 	if (e->num == 404 && w->end != 0) {
-		w->start = w->end = w->picked = w->past_since = 0;
+		window_clear(w);
+		cert_save_told(&en->certs, c);
 		renew_look(en, c);
 	}
 	look_at(en, c,

@@ -728,6 +728,8 @@ cert_save(struct certs *cs, struct cert *c, enum save_what what,
 	if (c->save_op == NULL && save_start(cs, c, e) == -1) {
 		TAILQ_REMOVE(&c->saves, s, link);
 		free(s);
+		if (what == SAVE_CERT)
+			note_saved(cs, c, e);
 		return NULL;
 	}
 	return s;
