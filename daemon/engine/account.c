@@ -157,7 +157,7 @@ account_save(struct session *s, store_done *done, void *arg, struct err *e)
 		clock_format(s->not_before, until);
 		json_set_str(o, "since", since);
 		json_set_str(o, "until", until);
-		json_set_str(o, "why", s->why);
+		json_set_str(o, "why", s->why.what);
 	}
 	if (json_dump(root, true, &text, e) == -1)
 		return -1;

@@ -4,16 +4,14 @@
  * it, and hears again when it is tried and when it answers (protocol Q8, D7).
  */
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "daemon/engine/policy.h"
 #include "daemon/engine/session_int.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 
-#define LONG_S  600  /* a wait that is worth keeping on disk */
-#define SLACK_S 3600 /* clocks differ */
+#define LONG_S      600  /* a wait that is worth keeping on disk */
+#define SLACK_S     3600 /* clocks differ */
+#define UNAVAILABLE 503
 
 static void
 arm(struct session *s)
@@ -27,12 +25,14 @@ arm(struct session *s)
 
 /* The breaker has opened: say so, and when it will be tried. */
 static void
-tell_blocked(struct session *s, const char *why, const char *hint)
+tell_blocked(struct session *s, const struct err *e)
 {
 	int64_t until = s->breaker.until, wait = until - clock_now();
+	const char *why = s->why.what, *hint;
 
-	free(s->why);
-	s->why = strdup(why);
+	s->why = *e;
+	s->why.retry_after_s = -1; /* the breaker has it */
+	hint = policy_hint(policy_find(e, WHERE_CA)->name, e);
 	s->hint = hint;
 	arm(s);
 	if (until == INT64_MAX)
@@ -48,21 +48,23 @@ tell_blocked(struct session *s, const char *why, const char *hint)
 void
 session_block(struct session *s, int64_t since, int64_t until, const char *why)
 {
+	struct err e;
+
 	s->breaker.until = until;
 	s->breaker.since = since;
-	tell_blocked(s, why, NULL);
+	(void)err_set(&e, ERR_HTTP, UNAVAILABLE, "%s", why);
+	tell_blocked(s, &e);
 }
 
 void
 session_trip(struct session *s, const struct err *e)
 {
-	const struct policy_row *row = policy_find(e, WHERE_CA);
-	bool counts = (row->flags & POLICY_FAILOVER) != 0;
+	bool counts = (policy_find(e, WHERE_CA)->flags & POLICY_FAILOVER) != 0;
 	struct err why;
 
 	if (!breaker_trip(&s->breaker, e->retry_after_s, counts, clock_now()))
 		return;
-	tell_blocked(s, e->what, policy_hint(row->name, e));
+	tell_blocked(s, e);
 	if (e->retry_after_s < LONG_S || s->doc.key_id == NULL)
 		return;
 	/* A restart must not ask any earlier (protocol M1, Q2). */
@@ -135,7 +137,7 @@ int64_t
 session_blocked(const struct session *s, const char **why)
 {
 	if (why != NULL)
-		*why = s->breaker.until == 0 ? NULL : s->why;
+		*why = s->breaker.until == 0 ? NULL : s->why.what;
 	return s->breaker.until;
 }
 
@@ -167,8 +169,7 @@ void
 session_stop(struct session *s, const struct err *e)
 {
 	breaker_stop(&s->breaker, clock_now());
-	tell_blocked(
-	    s, e->what, policy_hint(policy_find(e, WHERE_CA)->name, e));
+	tell_blocked(s, e);
 }
 
 int
@@ -182,5 +183,4 @@ void
 outage_end(struct session *s)
 {
 	loop_timer_free(s->retry);
-	free(s->why);
 }

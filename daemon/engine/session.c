@@ -514,8 +514,7 @@ on_next_order(void *arg)
 	if (a == NULL)
 		return;
 	if (s->breaker.until != 0) {
-		(void)err_set(&e, ERR_LIMIT, 0, "%s",
-		    s->why == NULL ? "not now" : s->why);
+		e = s->why;
 		ask_finish(a, NULL, &e);
 	} else if (a->turn != NULL && !a->told) {
 		a->told = true;

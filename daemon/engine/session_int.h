@@ -82,7 +82,7 @@ struct session {
 	/* after a failure that concerns the CA or the account as a whole */
 	struct breaker breaker;
 	int64_t not_before; /* as the CA asked, kept on disk; 0: not */
-	char *why;
+	struct err why;
 	const char *hint;
 	struct loop_timer *retry;
 
