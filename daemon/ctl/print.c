@@ -314,6 +314,23 @@ progress(const struct json *root)
 }
 
 static void
+wrong_clock(const struct json *root)
+{
+	AUTO(free) char *now = out_text(root, "now");
+	AUTO(free) char *saved = out_text(root, "state_saved");
+
+	if (out_flag(root, "clock_right"))
+		return;
+	puts("The clock of this machine is wrong: nothing is renewed until it "
+	     "is right, or a\nCA confirms it.");
+	if (now != NULL && saved != NULL)
+		printf("It shows %s, but acmed's state was saved at\n%s.\n",
+		    now, saved);
+	else if (now != NULL)
+		printf("It shows %s.\n", now);
+}
+
+static void
 verdict(const struct ctl *ctl, const struct json *root)
 {
 	const struct json *n = json_get_object(root, "counts");
@@ -334,9 +351,7 @@ verdict(const struct ctl *ctl, const struct json *root)
 	puts(well ? "." : ": something needs you.");
 	out_plain(ctl);
 	progress(root);
-	if (!out_flag(root, "clock_right"))
-		puts("The clock of this machine is wrong: nothing is renewed "
-		     "until it is right.");
+	wrong_clock(root);
 	if (out_number(n, "unsaved") != 0)
 		puts("The state folder cannot be written: look at its disk "
 		     "and at acmed's log.");

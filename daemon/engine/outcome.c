@@ -4,6 +4,7 @@
  * budget, and for people.
  */
 
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/engine/engine.h"
@@ -15,6 +16,7 @@
 #include "lib/base/rnd.h"
 
 #define DAY           (24 * INT64_C(3600))
+#define IDENTITY_ROOM 64 /* of what is said of it */
 #define FAILING_MAX   1000000
 #define REHEARSE_MAX  3          /* in vain, before a real try again */
 #define LATE_PERMILLE 125        /* less is left: no time to rehearse */
@@ -86,6 +88,23 @@ decide(const struct engine *en, const struct cert *c, const struct outcome *o,
 		       : in.now + rnd_jitter(DAY, 5);
 }
 
+/* What a CAA record must say for this CA (protocol P). */
+static void
+add_identity(const struct engine *en, const struct cert *c, struct err *e)
+{
+	const struct directory *d =
+	    session_directory(en->cas[c->queue].session);
+	size_t len = strlen(e->what), room = sizeof(e->what) - len;
+	const char *id = d == NULL || d->caa_identities == NULL
+			     ? NULL
+			     : d->caa_identities[0];
+
+	if (e->kind == ERR_PROBLEM && e->problem == PROBLEM_CAA && id != NULL &&
+	    strstr(e->what, id) == NULL && strlen(id) + IDENTITY_ROOM < room)
+		(void)snprintf(e->what + len, room,
+		    " (a CAA record names this CA as %s)", id);
+}
+
 static void
 note_failure(struct engine *en, struct cert *c, const struct outcome *o)
 {
@@ -99,6 +118,7 @@ note_failure(struct engine *en, struct cert *c, const struct outcome *o)
 	if (t->failures < FAILING_MAX)
 		t->failures++;
 	decide(en, c, o, &d);
+	add_identity(en, c, &e);
 	if (d.row->wait == WAIT_SAID)
 		failover_note_said(c, c->queue, d.until, now);
 	if (o->mode == ISSUE_REHEARSAL) {

@@ -313,8 +313,12 @@ renew_now(struct engine *en, struct cert *c)
 	c->asked = ++en->asked;
 	c->rehearse = false;
 	c->issue_trouble.operator= false;
-	if (en->clock_bad) /* a person does not wait for the next look */
+	if (en->clock_bad) {
+		/* a person does not wait for the next look */
 		clock_ask(en);
+		log_warn("issuing has to wait", KV("cert", c->conf->name),
+		    KV("error", "the clock of this machine is wrong"));
+	}
 	leave(en, c); /* or it begins where it is now */
 	back_to_stopped(en, c);
 	/* in front of those that wait for the same CA: it is the one to try */

@@ -410,6 +410,8 @@ view_status(const struct engine *en, uint32_t from, uint32_t limit)
 	view_time(root, "now", clock_now());
 	view_time(root, "started", en->started_at / 1000);
 	json_set_bool(root, "clock_right", !en->clock_bad);
+	if (en->clock_bad && en->certs.newest_saved > clock_now())
+		view_time(root, "state_saved", en->certs.newest_saved);
 	counts = json_set_object(root, "counts");
 	json_set_int(counts, "certificates", s.total);
 	json_set_int(counts, "valid", s.valid);

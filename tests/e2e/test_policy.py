@@ -433,6 +433,7 @@ def test_p_caa(case, where):
              if where == "order" else f"fail {A} 1 caa {A} forbids it")
     t = c.failed()
     assert t["type"] == "caa" and A in t["text"] and "CAA" in t["hint"]
+    assert "names this CA as mock.example" in t["text"]
     by_ladder(t, operator=True)
     assert c.d.status()["cas"][0]["caa_identities"] == ["mock.example"]
     c.neighbour()

@@ -119,7 +119,17 @@ nothing(void **state)
 	expect(print_status, "{}",
 	    "acmed : 0 certificates, 0 valid: something needs you.\n"
 	    "The clock of this machine is wrong: nothing is renewed until it "
-	    "is right.\n");
+	    "is "
+	    "right, or a\nCA confirms it.\n");
+	expect(print_status,
+	    "{\"now\":\"2026-11-23T15:04:05Z\","
+	    "\"state_saved\":\"2030-11-23T15:04:05Z\"}",
+	    "acmed : 0 certificates, 0 valid: something needs you.\n"
+	    "The clock of this machine is wrong: nothing is renewed until it "
+	    "is "
+	    "right, or a\nCA confirms it.\n"
+	    "It shows 2026-11-23T15:04:05Z, but acmed's state was saved at\n"
+	    "2030-11-23T15:04:05Z.\n");
 	expect(print_budget, "{}", "");
 	expect(print_cert, "{}", "\n");
 	expect(print_event, "{}", " \n");
