@@ -165,8 +165,8 @@ get_wants(const struct json *root, const char *key, struct wants *w)
 	w->key = (uint32_t)get_int(o, "key");
 }
 
-static bool
-same_wants(const struct wants *a, const struct wants *b)
+bool
+cert_same_wants(const struct wants *a, const struct wants *b)
 {
 	return a->names == b->names && a->key == b->key &&
 	       a->profile == b->profile && a->required == b->required &&
@@ -444,7 +444,7 @@ cert_decode_order(const struct conf *conf, struct cert *c, const char *text,
 	wants.ca = c->wants.ca; /* another first CA: still good */
 	ca = ca_of_order(conf, c, root, get_bool(root, "rehearsal"));
 	/* for other names, key type or CA than are wanted now: of no use */
-	if (!same_wants(&wants, &c->wants) || ca == CONF_NONE)
+	if (!cert_same_wants(&wants, &c->wants) || ca == CONF_NONE)
 		return take_text(root, "key", &c->stale_key, e);
 	c->order_ca = ca;
 	c->rehearsal = get_bool(root, "rehearsal");
@@ -481,7 +481,7 @@ cert_decode(const struct conf *conf, struct cert *c, const char *text,
 	/* What was tried for another configuration says nothing of this one
 	 * (protocol Q3). */
 	get_wants(root, "wants", &wants);
-	if (same_wants(&wants, &c->wants)) {
+	if (cert_same_wants(&wants, &c->wants)) {
 		get_trouble(root, "trouble", &c->issue_trouble);
 		get_failover(root, conf, c);
 		get_said(root, conf, c);

@@ -178,6 +178,9 @@ cert_ordering(const struct cert *c)
 }
 
 struct wants cert_wants(const struct conf *, const struct conf_cert *);
+/* But for the certificate itself: what was tried for the one is true of the
+ * other (protocol Q3). */
+bool cert_same_wants(const struct wants *, const struct wants *);
 /* What of them what is installed does not meet; cc: wants of. */
 enum change cert_changed(const struct conf *, const struct conf_cert *cc,
     const struct wants *, const struct issued *);

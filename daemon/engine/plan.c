@@ -92,6 +92,18 @@ is_paid(const struct engine *en, const char *name, const struct wants *w)
 	       en->certs.all[i].wants.names == w->names;
 }
 
+/* What has failed waits, unless it would be another order. */
+static int64_t
+not_before(const struct engine *en, const char *name, const struct wants *w)
+{
+	uint32_t i = conf_find_cert(en->conf, name);
+	const struct cert *c = i == CONF_NONE ? NULL : &en->certs.all[i];
+
+	return c == NULL || c->forced || !cert_same_wants(&c->wants, w)
+		   ? 0
+		   : c->issue_trouble.next;
+}
+
 static void
 add(const struct engine *en, const struct conf *conf, struct plan *p,
     const struct conf_cert *cc)
@@ -100,14 +112,13 @@ add(const struct engine *en, const struct conf *conf, struct plan *p,
 	const struct issued *h = known(en, cc->name);
 	struct wants w = cert_wants(conf, cc);
 	struct plan_item *it = &p->items[p->n];
-	int64_t now = clock_now();
+	int64_t now = clock_now(), at;
 
 	if (h == NULL)
 		h = &none;
 	*it = (struct plan_item){ .cert = cc,
 		.why = cert_changed(conf, cc, &w, h),
-		.ca = cc->cas[0],
-		.at = now };
+		.ca = cc->cas[0] };
 	if (it->why == CHANGE_NONE && !is_due(en, cc->name, h)) {
 		p->n_unchanged++;
 		return;
@@ -119,13 +130,15 @@ add(const struct engine *en, const struct conf *conf, struct plan *p,
 			 h->made_for.names == w.names };
 	it->urgency =
 	    schedule_left(h->not_before, h->not_after, engine_now(en));
+	at = not_before(en, cc->name, &w);
+	it->at = at > now ? at : now;
 	it->paid = is_paid(en, cc->name, &w);
 	if (it->why != CHANGE_NONE && it->urgency > LATE_PERMILLE)
 		it->urgency = LATE_PERMILLE; /* as renew.c does */
 	p->n++;
 }
 
-/* In whose order limits are booked: what ends first. */
+/* Of those that can go at once: what ends first. */
 static int
 by_urgency(const void *a, const void *b)
 {
@@ -160,8 +173,7 @@ book(struct plan *p, struct budget *const *budgets)
 	size_t k;
 
 	for (k = 0; k < NELEM(account); k++) {
-		qsort(p->items, p->n, sizeof(*p->items),
-		    account[k] ? by_instant : by_urgency);
+		qsort(p->items, p->n, sizeof(*p->items), by_instant);
 		for (i = 0; i < p->n; i++) {
 			struct plan_item *it = &p->items[i];
 
