@@ -1,45 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /* The CA's limits as buckets: when, spend, refund, keep. */
 
-#include "daemon/engine/budget.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/queue.h>
 
-#include "lib/io/json.h"
+#include "daemon/engine/budget_int.h"
 
-#define HOUR_MS     (3600 * INT64_C(1000))
-#define SHELVES     4096
 #define ENTRIES_MAX 400000
-#define KEPT_MAX    (900u << 10) /* of JSON: fits STORE_VALUE_MAX */
-#define ENTRY_ROOM  64           /* of it, beside its key */
-#define NAMES_MAX   100          /* of a certificate: lib/config */
+#define NAMES_MAX   100 /* of a certificate: lib/config */
 #define SPAN_TEXT   32
-
-struct bucket {
-	int64_t full_ms;  /* when it is full again (GCRA's arrival time) */
-	int64_t since_ms; /* when it was full last; 0: not known */
-};
-
-struct entry { /* a bucket that is not full */
-	LIST_ENTRY(entry) link;
-	enum conf_limit limit;
-	struct bucket bucket;
-	/* LIMIT_FAILURES: when the latest were, newest first */
-	int64_t at_ms[BUDGET_FAILED_HOUR];
-	char key[];
-};
-LIST_HEAD(shelf, entry);
-
-struct budget {
-	const struct conf_ca *ca;
-	const struct psl *psl;
-	struct bucket orders;
-	uint32_t n;
-	struct shelf shelves[SHELVES];
-};
 
 static const char *const limit_names[LIMIT__COUNT] = {
 	[LIMIT_NEW_ORDERS] = "new-orders",
@@ -76,9 +46,8 @@ refill_ms(const struct conf_rate *r)
 	return (r->per_s * INT64_C(1000) + r->n - 1) / r->n;
 }
 
-/* From empty to full. */
-static int64_t
-depth_ms(const struct conf_rate *r)
+int64_t
+budget_depth_ms(const struct conf_rate *r)
 {
 	return r->n == 0 ? 0 : refill_ms(r) * r->n;
 }
@@ -93,7 +62,8 @@ later(int64_t a, int64_t b)
 static int64_t
 bucket_when(const struct conf_rate *r, const struct bucket *b, int64_t now_ms)
 {
-	int64_t t = refill_ms(r), when = b->full_ms + t - depth_ms(r), margin;
+	int64_t t = refill_ms(r), when = b->full_ms + t - budget_depth_ms(r),
+		margin;
 
 	/* out of what was in it when it was full */
 	if (when <= b->since_ms && when <= now_ms)
@@ -118,9 +88,9 @@ bucket_left(const struct conf_rate *r, int64_t full_ms, int64_t now_ms)
 {
 	int64_t used = later(full_ms, now_ms) - now_ms;
 
-	return used >= depth_ms(r)
+	return used >= budget_depth_ms(r)
 		   ? 0
-		   : (uint32_t)((depth_ms(r) - used) / refill_ms(r));
+		   : (uint32_t)((budget_depth_ms(r) - used) / refill_ms(r));
 }
 
 /* Those of a kind, by key */
@@ -145,14 +115,14 @@ entry_find(const struct budget *b, enum conf_limit limit, const char *key)
 	return NULL;
 }
 
-static bool
-is_full(const struct entry *en, int64_t now_ms)
+bool
+budget_is_full(const struct entry *en, int64_t now_ms)
 {
 	return en->bucket.full_ms <= now_ms && en->at_ms[0] + HOUR_MS <= now_ms;
 }
 
-static void
-entry_drop(struct budget *b, struct entry *en)
+void
+budget_entry_drop(struct budget *b, struct entry *en)
 {
 	LIST_REMOVE(en, link);
 	free(en);
@@ -168,15 +138,13 @@ drop_full(struct budget *b, int64_t now_ms)
 	for (i = 0; i < SHELVES; i++)
 		for (en = LIST_FIRST(&b->shelves[i]); en != NULL; en = next) {
 			next = LIST_NEXT(en, link);
-			if (is_full(en, now_ms))
-				entry_drop(b, en);
+			if (budget_is_full(en, now_ms))
+				budget_entry_drop(b, en);
 		}
 }
 
-/* The entry, made when it is not there.  NULL: no memory, and then the CA's
- * own count has to do. */
-static struct entry *
-entry_get(
+struct entry *
+budget_entry(
     struct budget *b, enum conf_limit limit, const char *key, int64_t now_ms)
 {
 	struct entry *en = entry_find(b, limit, key);
@@ -221,7 +189,7 @@ budget_free(struct budget *b)
 		return;
 	for (i = 0; i < SHELVES; i++)
 		while (!LIST_EMPTY(&b->shelves[i]))
-			entry_drop(b, LIST_FIRST(&b->shelves[i]));
+			budget_entry_drop(b, LIST_FIRST(&b->shelves[i]));
 	free(b);
 }
 
@@ -238,7 +206,7 @@ budget_clone(const struct budget *from, const struct conf_ca *ca, struct err *e)
 	b->orders = from->orders;
 	for (i = 0; i < SHELVES; i++)
 		LIST_FOREACH (en, &from->shelves[i], link) {
-			copy = entry_get(b, en->limit, en->key, 0);
+			copy = budget_entry(b, en->limit, en->key, 0);
 			if (copy == NULL) {
 				(void)err_nomem(e, "budget");
 				return NULL;
@@ -388,11 +356,11 @@ take(void *arg, const char *key)
 		if (en == NULL)
 			return;
 		en->bucket.full_ms -= refill_ms(r);
-		if (is_full(en, t->now_ms))
-			entry_drop(t->budget, en);
+		if (budget_is_full(en, t->now_ms))
+			budget_entry_drop(t->budget, en);
 		return;
 	}
-	en = entry_get(t->budget, t->limit, key, t->now_ms);
+	en = budget_entry(t->budget, t->limit, key, t->now_ms);
 	if (en != NULL)
 		bucket_take(r, &en->bucket, t->now_ms);
 }
@@ -468,7 +436,7 @@ void
 budget_failed(struct budget *b, const char *ident, int64_t now)
 {
 	const struct conf_rate *r = &b->ca->limits[LIMIT_FAILURES];
-	struct entry *en = entry_get(b, LIMIT_FAILURES, ident, now * 1000);
+	struct entry *en = budget_entry(b, LIMIT_FAILURES, ident, now * 1000);
 
 	if (en == NULL)
 		return; /* the certificate's own back-off still holds */
@@ -509,125 +477,6 @@ budget_failed_when(const struct budget *b, const char *const *idents,
 	return (when + 999) / 1000;
 }
 
-/* On disk: seconds, rounded up, of each bucket that is not full */
-
-static void
-encode_one(const struct entry *en, struct json *o)
-{
-	struct json *times;
-	size_t i;
-
-	if (en->limit != LIMIT_FAILURES) {
-		json_set_int(o, en->key, (en->bucket.full_ms + 999) / 1000);
-		return;
-	}
-	times = json_set_array(o, en->key);
-	json_push_int(times, (en->bucket.full_ms + 999) / 1000);
-	for (i = 0; i < BUDGET_FAILED_HOUR && en->at_ms[i] != 0; i++)
-		json_push_int(times, en->at_ms[i] / 1000);
-}
-
-/* Those of one kind, as long as there is room. */
-static void
-encode_kind(const struct budget *b, enum conf_limit limit, int64_t now_ms,
-    struct json *root, size_t *bytes)
-{
-	struct json *o = NULL;
-	const struct entry *en;
-	size_t i;
-
-	for (i = 0; i < SHELVES; i++)
-		LIST_FOREACH (en, &b->shelves[i], link) {
-			if (en->limit != limit || is_full(en, now_ms))
-				continue;
-			*bytes += strlen(en->key) + ENTRY_ROOM;
-			if (*bytes > KEPT_MAX)
-				return;
-			if (o == NULL)
-				o = json_set_object(root, limit_names[limit]);
-			encode_one(en, o);
-		}
-}
-
-int
-budget_encode(
-    const struct budget *b, int64_t now, struct buf *out, struct err *e)
-{
-	AUTO(json_free) struct json *root = json_object();
-	size_t bytes = 0;
-
-	if (b->orders.full_ms > now * 1000)
-		json_push_int(
-		    json_set_array(root, limit_names[LIMIT_NEW_ORDERS]),
-		    (b->orders.full_ms + 999) / 1000);
-	/* what many share, or locks a name, before what is one certificate's */
-	encode_kind(b, LIMIT_FAILURES, now * 1000, root, &bytes);
-	encode_kind(b, LIMIT_PER_DOMAIN, now * 1000, root, &bytes);
-	encode_kind(b, LIMIT_PER_NAMES, now * 1000, root, &bytes);
-	return json_dump(root, false, out, e);
-}
-
-struct decoding {
-	struct budget *budget;
-	enum conf_limit limit;
-	int64_t now_ms;
-};
-
-static int64_t
-instant(const struct json *v)
-{
-	int64_t n;
-
-	return json_number(v, &n) == -1 || n <= 0 || n > INT64_MAX / 2000
-		   ? 0
-		   : n * 1000;
-}
-
-static void
-decode_one(void *arg, const char *key, const struct json *v)
-{
-	const struct decoding *d = arg;
-	struct entry *en;
-	size_t i;
-
-	if (strlen(key) >= BUDGET_KEY_MAX)
-		return;
-	en = entry_get(d->budget, d->limit, key, d->now_ms);
-	if (en == NULL)
-		return;
-	if (d->limit != LIMIT_FAILURES) {
-		en->bucket.full_ms = instant(v);
-	} else {
-		en->bucket.full_ms = instant(json_at(v, 0));
-		for (i = 0; i < BUDGET_FAILED_HOUR && i + 1 < json_len(v); i++)
-			en->at_ms[i] = instant(json_at(v, i + 1));
-	}
-	if (is_full(en, d->now_ms))
-		entry_drop(d->budget, en);
-}
-
-int
-budget_decode(
-    struct budget *b, const char *text, size_t len, int64_t now, struct err *e)
-{
-	AUTO(json_free) struct json *root = json_parse(text, len, e);
-	struct decoding d = { .budget = b, .now_ms = now * 1000 };
-	const struct json *orders;
-	int l;
-
-	if (root == NULL)
-		return -1;
-	orders = json_get_array(root, limit_names[LIMIT_NEW_ORDERS]);
-	b->orders.full_ms = instant(json_at(orders, 0));
-	for (l = LIMIT_PER_DOMAIN; l < LIMIT__COUNT; l++) {
-		d.limit = (enum conf_limit)l;
-		if (limits(b, d.limit) || d.limit == LIMIT_FAILURES)
-			json_each(json_get_object(root, limit_names[l]),
-			    decode_one, &d);
-	}
-	return 0;
-}
-
 static int64_t
 sooner(int64_t a, int64_t b)
 {
@@ -637,7 +486,7 @@ sooner(int64_t a, int64_t b)
 static void
 mend(struct bucket *b, const struct conf_rate *r, int64_t now_ms)
 {
-	b->full_ms = sooner(b->full_ms, now_ms + depth_ms(r));
+	b->full_ms = sooner(b->full_ms, now_ms + budget_depth_ms(r));
 	b->since_ms = b->since_ms > now_ms ? 0 : b->since_ms;
 }
 
@@ -737,7 +586,7 @@ budget_each(const struct budget *b, int64_t now,
 	}
 	for (i = 0; i < SHELVES; i++)
 		LIST_FOREACH (en, &b->shelves[i], link) {
-			if (is_full(en, now_ms))
+			if (budget_is_full(en, now_ms))
 				continue;
 			line_of(b, en, now_ms, &line);
 			fn(arg, &line);

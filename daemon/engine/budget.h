@@ -82,8 +82,8 @@ void budget_failed(struct budget *, const char *ident, int64_t now);
 int64_t budget_failed_when(const struct budget *, const char *const *idents,
     uint32_t n, bool forced, int64_t now);
 
-/* Everything that is not full, as JSON text, and back.  What of it is not
- * understood counts as full. */
+/* Everything that is not full, as JSON text, and back; the emptiest when that
+ * is too much.  What of it is not understood counts as full. */
 int budget_encode(
     const struct budget *, int64_t now, struct buf *out, struct err *);
 int budget_decode(
