@@ -62,8 +62,13 @@ later(int64_t a, int64_t b)
 static int64_t
 bucket_when(const struct conf_rate *r, const struct bucket *b, int64_t now_ms)
 {
-	int64_t t = refill_ms(r), when = b->full_ms + t - budget_depth_ms(r),
-		margin;
+	int64_t t = refill_ms(r), depth = budget_depth_ms(r);
+	int64_t when = b->full_ms, margin;
+
+	/* all of it: one of the orders has to end first */
+	if (b->held >= r->n)
+		when = later(when, now_ms);
+	when += (b->held + INT64_C(1)) * t - depth;
 
 	/* out of what was in it when it was full */
 	if (when <= b->since_ms && when <= now_ms)
@@ -80,13 +85,25 @@ bucket_take(const struct conf_rate *r, struct bucket *b, int64_t now_ms)
 {
 	if (b->full_ms <= now_ms)
 		b->since_ms = now_ms;
+	if (b->full_ms < now_ms + refill_ms(r))
+		b->shallow_ms = now_ms;
 	b->full_ms = later(b->full_ms, now_ms) + refill_ms(r);
 }
 
-static uint32_t
-bucket_left(const struct conf_rate *r, int64_t full_ms, int64_t now_ms)
+/* One that was taken then, by who has not used it.  Had it stayed in a bucket
+ * that was as good as full meanwhile, it would have run over. */
+static void
+bucket_give(const struct conf_rate *r, struct bucket *b, int64_t taken_ms)
 {
-	int64_t used = later(full_ms, now_ms) - now_ms;
+	if (taken_ms >= b->shallow_ms)
+		b->full_ms -= refill_ms(r);
+}
+
+static uint32_t
+bucket_left(const struct conf_rate *r, const struct bucket *b, int64_t now_ms)
+{
+	int64_t used =
+	    later(b->full_ms, now_ms) - now_ms + b->held * refill_ms(r);
 
 	return used >= budget_depth_ms(r)
 		   ? 0
@@ -118,7 +135,8 @@ entry_find(const struct budget *b, enum conf_limit limit, const char *key)
 bool
 budget_is_full(const struct entry *en, int64_t now_ms)
 {
-	return en->bucket.full_ms <= now_ms && en->at_ms[0] + HOUR_MS <= now_ms;
+	return en->bucket.full_ms <= now_ms && en->bucket.held == 0 &&
+	       en->at_ms[0] + HOUR_MS <= now_ms;
 }
 
 void
@@ -194,7 +212,8 @@ budget_free(struct budget *b)
 }
 
 struct budget *
-budget_clone(const struct budget *from, const struct conf_ca *ca, struct err *e)
+budget_clone(const struct budget *from, const struct conf_ca *ca, int64_t now,
+    struct err *e)
 {
 	AUTO(budget_free) struct budget *b = budget_new(ca, from->psl, e);
 	const struct entry *en;
@@ -212,6 +231,11 @@ budget_clone(const struct budget *from, const struct conf_ca *ca, struct err *e)
 				return NULL;
 			}
 			copy->bucket = en->bucket;
+			while (copy->bucket.held > 0) {
+				copy->bucket.held--;
+				bucket_take(&ca->limits[en->limit],
+				    &copy->bucket, now * 1000);
+			}
 			memcpy(copy->at_ms, en->at_ms, sizeof(copy->at_ms));
 		}
 	return take_ptr(b);
@@ -337,56 +361,59 @@ budget_when(const struct budget *b, const struct budget_order *o, int64_t now,
 	return (ms + 999) / 1000;
 }
 
-struct taking {
+/* What becomes of what an order counts for: the account's is taken when it is
+ * made, the others' are held until a certificate is, for then they count. */
+enum taking { HOLD, TAKE, COUNT, GIVE };
+
+struct move {
 	struct budget *budget;
+	enum taking how;
 	enum conf_limit limit;
 	int64_t now_ms;
-	bool back;
+	int64_t taken_ms; /* GIVE: then */
 };
 
 static void
-take(void *arg, const char *key)
+move_one(void *arg, const char *key)
 {
-	struct taking *t = arg;
-	const struct conf_rate *r = &t->budget->ca->limits[t->limit];
-	struct entry *en;
+	struct move *m = arg;
+	const struct conf_rate *r = &m->budget->ca->limits[m->limit];
+	struct entry *en =
+	    m->how == GIVE ? entry_find(m->budget, m->limit, key)
+			   : budget_entry(m->budget, m->limit, key, m->now_ms);
 
-	if (t->back) {
-		en = entry_find(t->budget, t->limit, key);
-		if (en == NULL)
-			return;
-		en->bucket.full_ms -= refill_ms(r);
-		if (budget_is_full(en, t->now_ms))
-			budget_entry_drop(t->budget, en);
+	if (en == NULL)
 		return;
-	}
-	en = budget_entry(t->budget, t->limit, key, t->now_ms);
-	if (en != NULL)
-		bucket_take(r, &en->bucket, t->now_ms);
+	if (m->how == HOLD)
+		en->bucket.held++;
+	else if (m->how != TAKE && en->bucket.held > 0)
+		en->bucket.held--;
+	if (m->how == TAKE || m->how == COUNT)
+		bucket_take(r, &en->bucket, m->now_ms);
+	if (budget_is_full(en, m->now_ms))
+		budget_entry_drop(m->budget, en);
 }
 
-/* Move what is in the mask, one way or the other. */
 static void
-move(struct budget *b, const struct budget_order *o, unsigned what, bool back,
-    int64_t now)
+move(struct move m, const struct budget_order *o, unsigned what)
 {
-	struct taking t = { .budget = b, .now_ms = now * 1000, .back = back };
+	struct budget *b = m.budget;
 	const struct conf_rate *r = &b->ca->limits[LIMIT_NEW_ORDERS];
 	char key[BUDGET_KEY_MAX];
 
 	if ((what & BUDGET_SPENT_ORDER) != 0 && r->n != 0) {
-		if (back)
-			b->orders.full_ms -= refill_ms(r);
-		else
-			bucket_take(r, &b->orders, t.now_ms);
+		if (m.how == GIVE)
+			bucket_give(r, &b->orders, m.taken_ms);
+		else if (m.how != COUNT)
+			bucket_take(r, &b->orders, m.now_ms);
 	}
-	t.limit = LIMIT_PER_DOMAIN;
-	if ((what & BUDGET_SPENT_DOMAIN) != 0 && limits(b, t.limit))
-		each_domain(b, o, take, &t);
-	t.limit = LIMIT_PER_NAMES;
-	if ((what & BUDGET_SPENT_NAMES) != 0 && limits(b, t.limit)) {
+	m.limit = LIMIT_PER_DOMAIN;
+	if ((what & BUDGET_SPENT_DOMAIN) != 0 && limits(b, m.limit))
+		each_domain(b, o, move_one, &m);
+	m.limit = LIMIT_PER_NAMES;
+	if ((what & BUDGET_SPENT_NAMES) != 0 && limits(b, m.limit)) {
 		names_key(o, key);
-		take(&t, key);
+		move_one(&m, key);
 	}
 }
 
@@ -403,7 +430,8 @@ budget_spend(struct budget *b, const struct budget_order *o, int64_t now)
 {
 	unsigned what = counted(b, o);
 
-	move(b, o, what, false, now);
+	move((struct move){ .budget = b, .how = HOLD, .now_ms = now * 1000 }, o,
+	    what);
 	return what;
 }
 
@@ -419,15 +447,36 @@ budget_book(struct budget *b, const struct budget_order *o, bool account,
 	while ((ms = when_ms(b, o, which, t * 1000, why)) > t * 1000)
 		t = (ms + 999) / 1000;
 	what &= account ? BUDGET_SPENT_ORDER : ~BUDGET_SPENT_ORDER;
-	move(b, o, what, false, t);
+	move((struct move){ .budget = b, .how = TAKE, .now_ms = t * 1000 }, o,
+	    what);
 	return t;
 }
 
 void
-budget_refund(
+budget_refund(struct budget *b, const struct budget_order *o, unsigned what,
+    int64_t spent_at, int64_t now)
+{
+	move((struct move){ .budget = b,
+		 .how = GIVE,
+		 .now_ms = now * 1000,
+		 .taken_ms = spent_at > now ? 0 : spent_at * 1000 },
+	    o, what);
+}
+
+void
+budget_issued(
     struct budget *b, const struct budget_order *o, unsigned what, int64_t now)
 {
-	move(b, o, what, true, now);
+	move((struct move){ .budget = b, .how = COUNT, .now_ms = now * 1000 },
+	    o, what);
+}
+
+void
+budget_hold(
+    struct budget *b, const struct budget_order *o, unsigned what, int64_t now)
+{
+	move((struct move){ .budget = b, .how = HOLD, .now_ms = now * 1000 }, o,
+	    what & ~BUDGET_SPENT_ORDER);
 }
 
 /* Failed validations */
@@ -488,6 +537,7 @@ mend(struct bucket *b, const struct conf_rate *r, int64_t now_ms)
 {
 	b->full_ms = sooner(b->full_ms, now_ms + budget_depth_ms(r));
 	b->since_ms = b->since_ms > now_ms ? 0 : b->since_ms;
+	b->shallow_ms = sooner(b->shallow_ms, now_ms);
 }
 
 void
@@ -522,10 +572,12 @@ budget_shift(struct budget *b, int64_t ms)
 
 	shift(&b->orders.full_ms, ms);
 	shift(&b->orders.since_ms, ms);
+	shift(&b->orders.shallow_ms, ms);
 	for (i = 0; i < SHELVES; i++)
 		LIST_FOREACH (en, &b->shelves[i], link) {
 			shift(&en->bucket.full_ms, ms);
 			shift(&en->bucket.since_ms, ms);
+			shift(&en->bucket.shallow_ms, ms);
 			for (k = 0; k < BUDGET_FAILED_HOUR; k++)
 				shift(&en->at_ms[k], ms);
 		}
@@ -554,7 +606,7 @@ line_of(const struct budget *b, const struct entry *en, int64_t now_ms,
 		out->capacity = r->n;
 		out->per_s = r->per_s;
 		when = bucket_when(r, &en->bucket, now_ms);
-		out->left = bucket_left(r, full, now_ms);
+		out->left = bucket_left(r, &en->bucket, now_ms);
 	}
 	out->next_at = (when + 999) / 1000;
 	out->full_at = full > now_ms ? (full + 999) / 1000 : 0;
@@ -577,7 +629,7 @@ budget_each(const struct budget *b, int64_t now,
 			.of = "",
 			.capacity = r->n,
 			.per_s = r->per_s,
-			.left = bucket_left(r, b->orders.full_ms, now_ms),
+			.left = bucket_left(r, &b->orders, now_ms),
 			.next_at = (when + 999) / 1000,
 			.full_at = b->orders.full_ms > now_ms
 				       ? (b->orders.full_ms + 999) / 1000

@@ -33,9 +33,10 @@ struct budget *budget_new(
     const struct conf_ca *, const struct psl *, struct err *);
 void budget_free(struct budget *); /* NULL is fine */
 DEFINE_AUTO(struct budget, budget_free)
-/* To try out what would be; ca: the one whose limits count from then on. */
+/* To try out what would be; ca: the one whose limits count from then on.  What
+ * is under way counts as issued. */
 struct budget *budget_clone(
-    const struct budget *, const struct conf_ca *ca, struct err *);
+    const struct budget *, const struct conf_ca *ca, int64_t now, struct err *);
 
 struct budget_order { /* what decides which limits an order counts for */
 	const char *const *idents; /* canonical, sorted */
@@ -71,8 +72,16 @@ unsigned budget_spend(
 #define BUDGET_SPENT_ORDER  0x1u
 #define BUDGET_SPENT_DOMAIN 0x2u
 #define BUDGET_SPENT_NAMES  0x4u
-/* Give back those bits: no order was made, or none that was issued. */
-void budget_refund(
+/* Give back those bits: no order was made, or none that was issued.  Not an
+ * order that would be there again by itself since spent_at; 0: it was spent
+ * before this process. */
+void budget_refund(struct budget *, const struct budget_order *, unsigned what,
+    int64_t spent_at, int64_t now);
+/* A certificate was issued: the CA counts it now, however long it took. */
+void budget_issued(
+    struct budget *, const struct budget_order *, unsigned what, int64_t now);
+/* It is under way again, after a restart. */
+void budget_hold(
     struct budget *, const struct budget_order *, unsigned what, int64_t now);
 
 /* A validation of ident has failed. */

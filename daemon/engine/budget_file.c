@@ -81,7 +81,9 @@ list(const struct budget *b, int64_t now_ms, size_t *n, struct err *e)
 	}
 	for (i = 0; i < SHELVES; i++)
 		LIST_FOREACH (en, &b->shelves[i], link) {
-			if (budget_is_full(en, now_ms))
+			/* what is held is in the orders' own state */
+			if (en->bucket.full_ms <= now_ms &&
+			    en->at_ms[0] + HOUR_MS <= now_ms)
 				continue;
 			bytes += room_for(en);
 			all[(*n)++] =
@@ -175,6 +177,8 @@ budget_decode(
 		return -1;
 	orders = json_get_array(root, budget_limit_name(LIMIT_NEW_ORDERS));
 	b->orders.full_ms = instant(json_at(orders, 0));
+	/* what was spent before is not given back: nobody knows how full */
+	b->orders.shallow_ms = d.now_ms;
 	for (l = LIMIT_PER_DOMAIN; l < LIMIT__COUNT; l++) {
 		d.limit = (enum conf_limit)l;
 		if (b->ca->limits[l].n != 0 || d.limit == LIMIT_FAILURES)

@@ -10,8 +10,10 @@
 #define SHELVES 4096
 
 struct bucket {
-	int64_t full_ms;  /* when it is full again (GCRA's arrival time) */
-	int64_t since_ms; /* when it was full last; 0: not known */
+	int64_t full_ms;    /* when it is full again (GCRA's arrival time) */
+	int64_t since_ms;   /* when it was full last; 0: not known */
+	int64_t shallow_ms; /* when less than one was missing, last */
+	uint32_t held;      /* for orders under way, which count later */
 };
 
 struct entry { /* a bucket that is not full */

@@ -539,6 +539,7 @@ certs_shift(struct certs *cs, int64_t s)
 		shift(&cs->all[i].deploy_trouble, s);
 		for (k = 0; k < cs->all[i].n_said; k++)
 			cs->all[i].said[k].until += s;
+		cs->all[i].spent_at += cs->all[i].spent_at == 0 ? 0 : s;
 	}
 }
 

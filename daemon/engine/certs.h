@@ -142,6 +142,7 @@ struct cert {
 	TAILQ_ENTRY(cert) due; /* in its reload command's list */
 	bool reload_listed;
 	bool busy;                  /* counted by its reload command's list */
+	int64_t spent_at;           /* by this process; 0: by one before */
 	bool unsaved;               /* the last SAVE_CERT failed: tried again */
 	unsigned char shown_health; /* view.c: while it sorts */
 	int64_t turn_at;            /* plan_turns(): when it can be ordered */

@@ -87,6 +87,9 @@ bool issue_replaces(const struct cert *, const struct session *);
 /* Which of that CA's limits such an order counts for; its clock says whether
  * the window is open. */
 struct budget_order issue_counts(const struct cert *, const struct session *);
+/* Its order is under way again, or will not be issued: what it counts for. */
+void issue_hold(const struct cert *, struct session *);
+void issue_unhold(struct cert *, struct session *);
 /* A second order within one attempt is one more for the CA's limits. */
 int issue_spend_again(struct cert *, struct session *, struct err *);
 

@@ -117,7 +117,7 @@ issue_leave(const struct issue_env *env, struct cert *c)
 	if (c->order_key != NULL)
 		keys_drop(env->keys, c->order_key);
 	cert_forget_order(c);
-	c->spent = 0; /* as if it were still to come of it */
+	c->spent = 0;
 }
 
 struct republish {

@@ -61,6 +61,24 @@ issue_counts(const struct cert *c, const struct session *s)
 	};
 }
 
+void
+issue_hold(const struct cert *c, struct session *s)
+{
+	struct budget_order o = issue_counts(c, s);
+
+	budget_hold(session_budget(s), &o, c->spent, clock_now());
+}
+
+void
+issue_unhold(struct cert *c, struct session *s)
+{
+	struct budget_order o = issue_counts(c, s);
+
+	budget_refund(session_budget(s), &o, c->spent & ~BUDGET_SPENT_ORDER,
+	    c->spent_at, clock_now());
+	c->spent = 0;
+}
+
 int
 issue_spend_again(struct cert *c, struct session *s, struct err *e)
 {
@@ -68,12 +86,12 @@ issue_spend_again(struct cert *c, struct session *s, struct err *e)
 	int64_t now = clock_now();
 	struct budget_order o = issue_counts(c, s);
 
-	budget_refund(b, &o, c->spent & ~BUDGET_SPENT_ORDER, now);
-	c->spent = 0;
+	issue_unhold(c, s);
 	if (budget_when(b, &o, now, NULL) != 0)
 		return err_set(e, ERR_LIMIT, 0,
 		    "a second order has to wait for a limit of the CA");
 	c->spent = budget_spend(b, &o, now);
+	c->spent_at = now;
 	session_budget_changed(s);
 	return 0;
 }

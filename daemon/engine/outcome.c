@@ -218,7 +218,7 @@ outcome_no_check(struct cert *c, const char *why, int64_t until)
 		   .end = ISSUE_FAILED, .where = WHERE_ORDER, .err = &e });
 }
 
-/* What was spent for an order that is over and made no certificate. */
+/* What was spent for an order that is over: it counts now, or does not. */
 static void
 settle_budget(struct engine *en, struct cert *c, const struct outcome *o)
 {
@@ -229,11 +229,14 @@ settle_budget(struct engine *en, struct cert *c, const struct outcome *o)
 	if (cert_ordering(c) || c->spent == 0)
 		return;
 	c->spent = 0;
-	if (o->issued)
-		return;
-	if (o->ordered)
-		back &= ~BUDGET_SPENT_ORDER;
-	budget_refund(session_budget(s), &order, back, clock_now());
+	if (o->issued) {
+		budget_issued(session_budget(s), &order, back, clock_now());
+	} else {
+		if (o->ordered)
+			back &= ~BUDGET_SPENT_ORDER;
+		budget_refund(
+		    session_budget(s), &order, back, c->spent_at, clock_now());
+	}
 	session_budget_changed(s);
 }
 

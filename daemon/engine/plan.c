@@ -46,8 +46,8 @@ budgets_copy(const struct engine *en, const struct conf *conf, struct err *e)
 	for (i = 0; all != NULL && i < conf->n_cas; i++) {
 		s = same_account(en, &conf->cas[i]);
 		all[i] = s == NULL ? budget_new(&conf->cas[i], en->psl, e)
-				   : budget_clone(
-					 session_budget(s), &conf->cas[i], e);
+				   : budget_clone(session_budget(s),
+					 &conf->cas[i], clock_now(), e);
 		if (all[i] == NULL) {
 			budgets_free(all, conf->n_cas);
 			return NULL;

@@ -150,6 +150,16 @@ renew_left(const struct engine *en, const struct cert *c)
 	    c->have.not_before, c->have.not_after, engine_now(en));
 }
 
+/* Its CA will not issue for it. */
+static void
+leave_order(struct engine *en, struct cert *c)
+{
+	if (!cert_ordering(c))
+		return;
+	issue_unhold(c, en->cas[c->order_ca].session);
+	issue_leave(&en->issue_env, c);
+}
+
 /* Another CA when the one that is next is in trouble as a whole. */
 static void
 choose_ca(struct engine *en, struct cert *c)
@@ -165,8 +175,7 @@ choose_ca(struct engine *en, struct cert *c)
 	}
 	if (failover_ca(c) == was)
 		return;
-	if (cert_ordering(c))
-		issue_leave(&en->issue_env, c);
+	leave_order(en, c);
 	log_warn("the CA is in trouble: another one is asked",
 	    KV("cert", c->conf->name), KV("ca", en->conf->cas[was].name),
 	    KV("next", en->conf->cas[failover_ca(c)].name));
@@ -185,8 +194,7 @@ skip_rehearsal(struct engine *en, struct cert *c)
 	if (!rehearses(en, c) ||
 	    session_blocked(en->cas[renew_ca(en, c)].session, NULL) == 0)
 		return;
-	if (cert_ordering(c))
-		issue_leave(&en->issue_env, c);
+	leave_order(en, c);
 	c->rehearse = false;
 }
 
@@ -593,6 +601,7 @@ afford(struct ca_queue *q, struct cert *c)
 		return false;
 	}
 	c->spent = budget_spend(b, &order, now);
+	c->spent_at = now;
 	if (c->spent != 0)
 		session_budget_changed(q->session);
 	return true;
@@ -805,6 +814,8 @@ renew_start(struct engine *en)
 		struct cert *c = &en->certs.all[i];
 
 		c->engine = en;
+		if (cert_ordering(c))
+			issue_hold(c, en->cas[c->order_ca].session);
 		if (c->begun != 0)
 			seek(en, c);
 		if (c->stale_key != NULL)

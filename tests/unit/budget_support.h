@@ -70,10 +70,14 @@ other_ca(const struct conf_ca *ca)
 			    sizeof(char *)                                 \
 	}
 
+/* Ordered and issued in the same second. */
 static inline unsigned
 spend(const struct budget_order *o, int64_t now)
 {
-	return budget_spend(b, o, now);
+	unsigned what = budget_spend(b, o, now);
+
+	budget_issued(b, o, what, now);
+	return what;
 }
 
 static inline void

@@ -139,7 +139,7 @@ no_limits(void **state)
 	assert_int_equal(spend(&o, T0), 0);
 	spend_n(&o, 10000, T0);
 	assert_int_equal(budget_when(b, &o, T0, NULL), 0);
-	budget_refund(b, &o, ALL, T0);
+	budget_refund(b, &o, ALL, T0, T0);
 	assert_int_equal(lines(T0), 0);
 }
 
@@ -264,19 +264,84 @@ refunds(void **state)
 	const struct budget_order o = ORDER("a.example", "b.example");
 
 	(void)state;
-	assert_int_equal(spend(&o, T0), ALL);
-	(void)spend(&o, T0);
-	budget_refund(b, &o, ALL, T0);
+	assert_int_equal(budget_spend(b, &o, T0), ALL);
+	(void)budget_spend(b, &o, T0);
+	assert_int_equal(line(LIMIT_PER_DOMAIN, "b.example", T0).left, 48);
+	budget_refund(b, &o, ALL, T0, T0);
 	assert_int_equal(line(LIMIT_NEW_ORDERS, "", T0).left, 299);
 	assert_int_equal(line(LIMIT_PER_DOMAIN, "a.example", T0).left, 49);
 	/* the order was made, and is over */
-	budget_refund(b, &o, ALL & ~BUDGET_SPENT_ORDER, T0);
+	budget_refund(b, &o, ALL & ~BUDGET_SPENT_ORDER, T0, T0);
 	assert_int_equal(line(LIMIT_NEW_ORDERS, "", T0).left, 299);
 	assert_int_equal(lines(T0), 1);
 	/* what is not there is not given back */
-	budget_refund(b, &o, ALL, T0 + DAY);
+	budget_refund(b, &o, ALL, T0, T0 + DAY);
 	assert_int_equal(lines(T0 + DAY), 1);
 	assert_int_equal(line(LIMIT_NEW_ORDERS, "", T0 + DAY).left, 300);
+}
+
+/* What the account has back by itself is not given back once more. */
+static void
+late_refunds(void **state)
+{
+	AUTO(buf_done) struct buf text = BUF_INIT(1 << 20);
+	const struct budget_order o = ORDER("a.example");
+	int64_t later = T0 + MINUTE;
+
+	(void)state;
+	(void)budget_spend(b, &o, T0);
+	(void)budget_spend(b, &o, later);
+	budget_refund(b, &o, ALL, T0, later);
+	assert_int_equal(line(LIMIT_NEW_ORDERS, "", later).left, 299);
+	budget_refund(b, &o, ALL, later, later);
+	assert_int_equal(line(LIMIT_NEW_ORDERS, "", later).left, 300);
+	/* nor what was spent in an hour that never was, or before a restart */
+	(void)budget_spend(b, &o, later);
+	budget_refund(b, &o, ALL, later + DAY, later);
+	assert_int_equal(line(LIMIT_NEW_ORDERS, "", later).left, 299);
+	encode(&text, later);
+	decode(buf_str(&text), later, 0);
+	budget_refund(b, &o, ALL, 0, later);
+	assert_int_equal(line(LIMIT_NEW_ORDERS, "", later).left, 299);
+}
+
+/* A CA counts a certificate when it issues it, which may be hours after the
+ * bucket would have been full again: until then it is not there for others. */
+static void
+slow_orders(void **state)
+{
+	AUTO(buf_done) struct buf text = BUF_INIT(1 << 20);
+	const struct budget_order o = ORDER("a.example");
+	struct budget_order other = ORDER("www.a.example");
+	int64_t day = T0 + DAY, when;
+
+	(void)state;
+	(void)budget_spend(b, &o, T0);
+	(void)budget_spend(b, &o, T0);
+	assert_int_equal(line(LIMIT_PER_DOMAIN, "a.example", day).left, 48);
+	budget_issued(b, &o, ALL, day);
+	assert_int_equal(line(LIMIT_PER_DOMAIN, "a.example", day).left, 48);
+	assert_int_equal(line(LIMIT_PER_DOMAIN, "a.example", day).full_at,
+	    day + 7 * DAY / 50);
+	budget_refund(b, &o, ALL, T0, day);
+	assert_int_equal(line(LIMIT_PER_DOMAIN, "a.example", day).left, 49);
+	/* orders under way have all there is: somebody has to end first */
+	other.idents = o.idents;
+	while (budget_when(b, &other, day + 90 * DAY, NULL) == 0)
+		(void)budget_spend(b, &other, day + 90 * DAY);
+	when = budget_when(b, &other, day + 90 * DAY, NULL);
+	assert_in_range(when, day + 90 * DAY + 1, day + 92 * DAY);
+	budget_refund(b, &other, ALL, day, day + 90 * DAY);
+	assert_int_equal(budget_when(b, &other, day + 90 * DAY, NULL), 0);
+	/* a restart knows of them by the orders' own state */
+	(void)budget_spend(b, &other, day + 180 * DAY);
+	encode(&text, day + 181 * DAY);
+	assert_string_equal(buf_str(&text), "{}");
+	budget_free(b);
+	b = budget_new(&letsencrypt, psl, &e);
+	budget_hold(b, &other, ALL, T0);
+	assert_int_equal(line(LIMIT_NEW_ORDERS, "", T0).left, 300);
+	assert_int_equal(line(LIMIT_PER_NAMES, "a.example", T0).left, 4);
 }
 
 /* M4: three failed validations of a name an hour are enough, whatever the CA
@@ -400,8 +465,8 @@ book_as_spent(void **state)
 	unsigned i;
 
 	(void)state;
-	one = budget_clone(b, &letsencrypt, &e);
-	two = budget_clone(b, &letsencrypt, &e);
+	one = budget_clone(b, &letsencrypt, T0, &e);
+	two = budget_clone(b, &letsencrypt, T0, &e);
 	assert_non_null(one);
 	assert_non_null(two);
 	for (i = 0; i < 60; i++) {
@@ -413,7 +478,7 @@ book_as_spent(void **state)
 		was = at;
 		while (budget_when(two, &o, now, NULL) != 0)
 			now = budget_when(two, &o, now, NULL);
-		(void)budget_spend(two, &o, now);
+		budget_issued(two, &o, budget_spend(two, &o, now), now);
 		assert_int_equal(at, now);
 		assert_true(at == T0 || why.limit == LIMIT_PER_DOMAIN);
 	}
@@ -453,11 +518,11 @@ other_limits(void **state)
 	(void)state;
 	tight.limits[LIMIT_PER_DOMAIN] = (struct conf_rate){ 2, 7 * DAY };
 	spend_n(&o, 2, T0);
-	copy = budget_clone(b, &tight, &e);
+	copy = budget_clone(b, &tight, T0, &e);
 	assert_non_null(copy);
 	assert_int_equal(budget_when(b, &o, T0, NULL), 0);
 	budget_free(copy);
-	copy = budget_clone(b, &unlimited, &e);
+	copy = budget_clone(b, &unlimited, T0, &e);
 	assert_int_equal(budget_when(copy, &o, T0, NULL), 0);
 	assert_int_equal(budget_book(copy, &o, false, T0, NULL), T0);
 }
@@ -475,6 +540,8 @@ main(void)
 		T(the_longest_wait),
 		T(exemptions),
 		T(refunds),
+		T(late_refunds),
+		T(slow_orders),
 		T(own_guard),
 		T(own_guard_for_long),
 		T(at_the_refill),
