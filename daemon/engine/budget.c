@@ -361,6 +361,19 @@ budget_when(const struct budget *b, const struct budget_order *o, int64_t now,
 	return (ms + 999) / 1000;
 }
 
+uint32_t
+budget_left(const struct budget *b, const char *ident, int64_t now)
+{
+	const struct conf_rate *r = &b->ca->limits[LIMIT_PER_DOMAIN];
+	char domain[STR_IDENT_MAX];
+	const struct entry *en;
+
+	if (r->n == 0 || psl_domain(b->psl, ident, domain) == NULL)
+		return UINT32_MAX;
+	en = entry_find(b, LIMIT_PER_DOMAIN, domain);
+	return en == NULL ? r->n : bucket_left(r, &en->bucket, now * 1000);
+}
+
 /* What becomes of what an order counts for: the account's is taken when it is
  * made, the others' are held until a certificate is, for then they count. */
 enum taking { HOLD, TAKE, COUNT, GIVE };

@@ -58,6 +58,9 @@ void budget_describe(
 int64_t budget_when(const struct budget *, const struct budget_order *,
     int64_t now, struct budget_wait *why);
 
+/* Certificates that ident's registered domain may have now; UINT32_MAX: any. */
+uint32_t budget_left(const struct budget *, const char *ident, int64_t now);
+
 /*
  * For planning: the first instant from t on at which such an order may be
  * sent, which is taken.  account: the account's limit alone, else all others;

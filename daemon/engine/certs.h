@@ -136,6 +136,7 @@ struct cert {
 	struct heap_item look;  /* at its window, by instant */
 	struct ask *looking;
 	uint32_t queue; /* the CA whose heap it is in, or which is at it */
+	uint32_t crowd; /* of its domain, beyond the CA's limit: crowd.c */
 	bool parked;    /* under way, but counts for no place there */
 	bool limited;   /* in its heap of those that wait for a limit */
 	char *waits;    /* the limit that it waits for; NULL: none */

@@ -98,9 +98,11 @@ struct engine {
 	bool clock_bad;
 	bool clock_doubt; /* no CA was asked since we began, or it was set */
 
-	int64_t paced_at; /* pace_learn() was called */
-	uint32_t hooks;   /* reload commands that run */
-	uint32_t asked;   /* how often an operator has asked for something */
+	int64_t paced_at;     /* pace_learn() was called */
+	struct share *shares; /* of new names in what limits domains */
+	size_t n_shares;
+	uint32_t hooks; /* reload commands that run */
+	uint32_t asked; /* how often an operator has asked for something */
 	bool started;
 	bool stopping;
 	void (*leave)(struct engine *); /* end in order; may be NULL */
@@ -152,6 +154,11 @@ int64_t pace_when(const struct ca_queue *);
 void pace_take(struct ca_queue *);
 /* What goes first at a CA: the smallest. */
 int64_t pace_urgency(const struct engine *, const struct cert *);
+
+/* crowd.c: new names of one registered domain. */
+void crowd_begin(struct engine *);
+void crowd_learn(struct engine *); /* hourly: how far behind each will be */
+void crowd_end(struct engine *);
 
 /* ari.c: renewal windows. */
 int ari_init(struct engine *, struct err *);

@@ -25,6 +25,9 @@
 #define LATE           125000 /* of the lifetime left, in 1/1000000 */
 #define SPREAD         250000 /* more of it: it may wait for its turn */
 #define SHORT_LIFE     (4 * WHOLE_H * HOUR)
+/* In front of what is left of a lifetime */
+#define ASKED (INT64_C(1) << 30)
+#define OVER  (INT64_C(1) << 29)
 
 void
 pace_learn(struct engine *en)
@@ -104,7 +107,7 @@ is_wanted_now(const struct engine *en, const struct cert *c)
 }
 
 /* What an operator waits for goes first, the latest of it in front; then what
- * ends first. */
+ * has ended, then what is new, then what ends first. */
 static int64_t
 urgency(const struct engine *en, const struct cert *c)
 {
@@ -112,9 +115,11 @@ urgency(const struct engine *en, const struct cert *c)
 	int64_t now = engine_now(en), left;
 
 	if (c->forced || c->check != 0)
-		return -1 - (int64_t)c->asked;
-	if (h->version == 0 || h->not_after <= now)
-		return 0;
+		return -ASKED - (int64_t)c->asked;
+	if (h->version == 0)
+		return c->crowd < OVER ? -(int64_t)c->crowd : 1 - OVER;
+	if (h->not_after <= now)
+		return -OVER;
 	left = (h->not_after - now) * 1000000 / (h->not_after - h->not_before);
 	if (is_wanted_now(en, c))
 		return left > LATE ? LATE : left;

@@ -393,6 +393,7 @@ on_tick(void *arg)
 	if (clock_now() - en->paced_at >= HOUR || clock_now() < en->paced_at) {
 		en->paced_at = clock_now();
 		pace_learn(en);
+		crowd_learn(en);
 		for (i = 0; i < en->conf->n_cas; i++)
 			sort_again(en, &en->cas[i]);
 	}
@@ -829,6 +830,8 @@ renew_start(struct engine *en)
 	en->started = true;
 	en->paced_at = clock_now();
 	pace_learn(en);
+	crowd_begin(en);
+	crowd_learn(en);
 	wake(en);
 	status_soon(en);
 }
@@ -849,6 +852,7 @@ renew_done(struct engine *en)
 	free(en->cas);
 	en->cas = NULL;
 	heap_done(&en->sleeping);
+	crowd_end(en);
 	loop_timer_free(en->tick);
 	loop_timer_free(en->all_timer);
 	loop_timer_free(en->status_timer);

@@ -268,6 +268,7 @@ ca_order(uint32_t index, const struct cert *c, const char *replaces,
 		if (wait != 0)
 			return refuse(ca, REFUSED_DOMAIN, wait, r);
 		ca->account.used += 1;
+		ca->stats.counted++;
 	}
 	wait = in_window ? 0
 			 : missing(names_bucket(ca, cc, now),

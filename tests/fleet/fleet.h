@@ -34,6 +34,7 @@ enum breakage { /* self checks: what the run must complain of */
 
 extern struct fleet_opts {
 	uint32_t certs;
+	uint32_t max_orders; /* at Let's Encrypt; 0: not said */
 	int64_t span_s;
 	uint64_t seed;
 	enum breakage broken;
@@ -83,8 +84,9 @@ enum {
 struct ca_stats {
 	uint64_t orders, failed, issued, polls;
 	uint64_t refused[REFUSED__COUNT];
-	uint64_t exempt; /* in window, with replaces */
-	uint64_t again;  /* renewals that are half exempt */
+	uint64_t counted; /* for the account's limit */
+	uint64_t exempt;  /* in window, with replaces */
+	uint64_t again;   /* renewals that are half exempt */
 	/* orders of each hour; of those that are not spread, since they have
 	 * no certificate, or less than a quarter of its lifetime left */
 	uint32_t *hours, *hasty;
@@ -136,6 +138,7 @@ struct totals {
 	uint64_t expired_name, expired_off; /* the latter: this host was */
 	double ideal; /* renewals, had each been on time */
 	int64_t last_first, ideal_first, recall_at, slowest_recall;
+	uint64_t counted_first; /* orders of the account by last_first */
 	uint64_t restarts, jumps, daily_alarms[4], daily_waits;
 	unsigned violations;
 	bool ended;

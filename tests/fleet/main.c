@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * fleet [--certs N] [--years Y] [--seed S] [--broken renewals|limits|pace]
+ * fleet [-v] [--certs N] [--years Y] [--seed S] [--max-orders N]
+ *	[--broken renewals|limits|pace]
  *
  * Exits with 1 when something happened that must not; with --broken, when
  * nothing did.
@@ -278,13 +279,17 @@ read_args(int argc, char **argv)
 		else if (strcmp(a, "--seed") == 0)
 			opts.seed =
 			    strtoull(value_of(argc, argv, &i), NULL, 10);
+		else if (strcmp(a, "--max-orders") == 0)
+			opts.max_orders = (uint32_t)strtoul(
+			    value_of(argc, argv, &i), NULL, 10);
 		else if (strcmp(a, "--broken") == 0)
 			opts.broken = breakage_of(value_of(argc, argv, &i));
 		else if (strcmp(a, "-v") == 0)
 			opts.verbose = true;
 		else
 			errx(2, "usage: fleet [-v] [--certs N] [--years Y] "
-				"[--seed S] [--broken renewals|limits|pace]");
+				"[--seed S] [--max-orders N] "
+				"[--broken renewals|limits|pace]");
 	}
 	if (opts.certs < 1 || opts.span_s < DAY || opts.span_s > 30 * 365 * DAY)
 		errx(2, "at least one certificate, and a day to 30 years");

@@ -123,8 +123,8 @@ report(double cpu_s)
 	lifetimes();
 	hours();
 	each_ca();
-	printf("\nfirst ones: %" PRIu64 ", the last after %.1f h (at best "
-	       "%.1f h)\n",
+	printf("\nfirst ones: %" PRIu64 ", the last after %.1f h (by the "
+	       "limits %.1f h)\n",
 	    totals.first, (double)(totals.last_first - world_start()) / HOUR,
 	    (double)totals.ideal_first / HOUR);
 	printf("renewals: %" PRIu64 ", at their best instant %.0f; recalled "

@@ -17,7 +17,6 @@
 #include "tests/fleet/fleet.h"
 #include "tests/fleet/session.h"
 
-#define MANY     20000
 #define STATUS_S (6 * HOUR)
 
 /* Of lib/config/internal.h, whose other names collide with lib/acme's. */
@@ -377,13 +376,14 @@ world_open(struct err *e)
 	struct conf_report report;
 	uint32_t i;
 
-	/* who has so many says that more of them may go at once */
 	buf_printf(&text,
-	    "agree-tos: true\nca:\n  letsencrypt: {max-orders: %u}\n"
+	    "agree-tos: true\nca:\n"
 	    "  other: {directory: https://other.test/directory,\n"
-	    "    limits: {new-orders: 100/1h, failures: 5/1h}}\n"
-	    "defaults: {ca: letsencrypt}\ndomains:\n",
-	    opts.certs > MANY ? 64 : 8);
+	    "    limits: {new-orders: 100/1h, failures: 5/1h}}\n");
+	if (opts.max_orders != 0)
+		buf_printf(&text, "  letsencrypt: {max-orders: %u}\n",
+		    opts.max_orders);
+	buf_printf(&text, "defaults: {ca: letsencrypt}\ndomains:\n");
 	for (i = 0; i < opts.certs; i++)
 		add_domain(&text, i);
 	if (bundle_add(&bundle, "acmed.yaml", text.data, text.len) == -1)
