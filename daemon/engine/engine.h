@@ -41,6 +41,7 @@ struct ca_queue { /* one for each CA of the configuration */
 	uint32_t active, done;
 	uint32_t parked;      /* active ones that the CA takes its time with */
 	uint32_t per_hour;    /* renewals without haste, see pace.c */
+	uint32_t places;      /* for active ones */
 	int64_t pace_full_ms; /* how far that hour is used up */
 	int64_t first_at;     /* of what is queued now; 0: nothing is */
 	bool pumping;

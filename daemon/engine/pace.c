@@ -19,8 +19,11 @@
 #define HOUR_MS        (HOUR * 1000)
 #define LEAST          120 /* an hour */
 #define WHOLE_H        12  /* hours for all there are */
-#define ROOM           3   /* times what even renewals would take */
-#define BURST          20  /* of an hour's share: 1 in so many, at once */
+#define ATTEMPT_S      30  /* as long as one takes, about */
+#define PLACES_MIN     8
+#define PLACES_MAX     64
+#define ROOM           3  /* times what even renewals would take */
+#define BURST          20 /* of an hour's share: 1 in so many, at once */
 #define SHORT_PERMILLE 250
 #define LATE           125000 /* of the lifetime left, in 1/1000000 */
 #define SPREAD         250000 /* more of it: it may wait for its turn */
@@ -28,6 +31,17 @@
 /* In front of what is left of a lifetime */
 #define ASKED (INT64_C(1) << 30)
 #define OVER  (INT64_C(1) << 29)
+
+/* What the configuration does not say is as many as that hour's share takes. */
+static uint32_t
+places(const struct conf_ca *ca, uint32_t per_hour)
+{
+	uint32_t n = per_hour / (HOUR / ATTEMPT_S);
+
+	if (ca->max_orders != 0)
+		return ca->max_orders;
+	return n < PLACES_MIN ? PLACES_MIN : n > PLACES_MAX ? PLACES_MAX : n;
+}
 
 void
 pace_learn(struct engine *en)
@@ -54,6 +68,8 @@ pace_learn(struct engine *en)
 
 		all = all < LEAST ? LEAST : all;
 		en->cas[i].per_hour = all < even ? even : all;
+		en->cas[i].places =
+		    places(&en->conf->cas[i], en->cas[i].per_hour);
 	}
 	free(steady);
 	free(n);

@@ -447,15 +447,13 @@ static bool
 may_start(const struct ca_queue *q)
 {
 	const struct breaker *b;
-	const struct conf_ca *ca;
 
 	if (!q->engine->started || q->engine->stopping ||
 	    q->engine->clock_bad || (q->ready.n == 0 && q->limited.n == 0))
 		return false;
-	ca = session_ca(q->session);
 	b = session_breaker(q->session);
 	return b->until == 0 &&
-	       q->active < (breaker_probing(b) ? 1 : ca->max_orders);
+	       q->active < (breaker_probing(b) ? 1 : q->places);
 }
 
 /* Once; and again to whoever asks for it. */

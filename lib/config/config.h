@@ -57,7 +57,7 @@ struct conf_ca {
 	const char *eab_hmac_file;
 	int eab_alg; /* 256, 384, 512 */
 	enum conf_key account_key;
-	uint32_t max_orders; /* in flight at once */
+	uint32_t max_orders; /* in flight at once; 0: by how many there are */
 	uint32_t validation_timeout_s, issuance_timeout_s;
 	uint32_t staging; /* its test CA in cas; CONF_NONE: no rehearsal */
 	struct conf_rate limits[LIMIT__COUNT];

@@ -149,8 +149,9 @@ static const struct field ca_fields[] = {
 	  .choices = keys, .dflt = "ec256",
 	  .help = "Type of the account's key, for a new account." },
 	{ .key = "max-orders", .type = F_UINT, .offset = AT(max_orders),
-	  .min = 1, .max = 64, .dflt = "8",
-	  .help = "How many orders may be in progress at once." },
+	  .min = 0, .max = 64, .dflt = "0",
+	  .help = "How many orders may be in progress at once; 0 for 8 to 64, "
+		  "by how many certificates there are." },
 	{ .key = "validation-timeout", .type = F_SPAN,
 	  .offset = AT(validation_timeout_s), .min = 60, .max = 7 * 86400,
 	  .dflt = "10m", .help = "How long it may take to validate names." },

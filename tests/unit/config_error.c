@@ -216,7 +216,7 @@ static const struct bad ca[] = {
 	  "found `ftp://x`, expected a URL that starts with http://, "
 	  "https://, socks5:// or socks5h://, or \"\"\n" },
 	{ SOME "ca:\n  zerossl: {max-orders: 65}\n", "m:4:25: `max-orders`: "
-	  "found `65`, expected a number from 1 to 64\n" },
+	  "found `65`, expected a number from 0 to 64\n" },
 	{ SOME "ca: {zerossl: {validation-timeout: 8d}}\n", "m:3:36: "
 	  "`validation-timeout`: found `8d`, expected a time from 1m to 7d\n" },
 	{ SOME "ca: {zerossl: {issuance-timeout: 5m}}\n", "m:3:34: "

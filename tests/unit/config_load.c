@@ -69,7 +69,7 @@ test_five_lines(void **state)
 	assert_null(c->cas[0].eab_kid);
 	assert_int_equal(c->cas[0].eab_alg, 256);
 	assert_int_equal(c->cas[0].account_key, CONF_EC256);
-	assert_int_equal(c->cas[0].max_orders, 8);
+	assert_int_equal(c->cas[0].max_orders, 0);
 	assert_int_equal(c->cas[0].validation_timeout_s, 600);
 	assert_int_equal(c->cas[0].issuance_timeout_s, 86400);
 	assert_false(c->cas[0].http1);
@@ -556,7 +556,7 @@ test_print(void **state)
 	    "  letsencrypt:\n"
 	    "    directory: \"" LE "\"\n"
 	    "    account-key: ec256\n"
-	    "    max-orders: 8\n"
+	    "    max-orders: 0\n"
 	    "    validation-timeout: 600s\n"
 	    "    issuance-timeout: 86400s\n"
 	    "    http1: false\n"
@@ -572,7 +572,7 @@ test_print(void **state)
 	    "  letsencrypt-staging:\n"
 	    "    directory: \"" STAGING "\"\n"
 	    "    account-key: ec256\n"
-	    "    max-orders: 8\n"
+	    "    max-orders: 0\n"
 	    "    validation-timeout: 600s\n"
 	    "    issuance-timeout: 86400s\n"
 	    "    http1: false\n"
