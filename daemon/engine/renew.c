@@ -19,6 +19,7 @@
 #define HOUR       INT64_C(3600)
 #define PARKED_MAX 256 /* at a CA, beside max-orders */
 #define STATUS_MS  200
+#define STATUS_OF  50 /* certificates that cost one more */
 
 #define OF(ptr, member) \
 	((struct cert *)(void *)((char *)(ptr)-offsetof(struct cert, member)))
@@ -140,7 +141,8 @@ static void
 status_soon(struct engine *en)
 {
 	if (!loop_timer_pending(en->status_timer))
-		loop_timer_set(en->status_timer, STATUS_MS);
+		loop_timer_set(
+		    en->status_timer, STATUS_MS + en->certs.n / STATUS_OF);
 }
 
 unsigned
