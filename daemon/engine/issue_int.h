@@ -80,7 +80,7 @@ struct issue {
 	struct next then; /* after the save that is under way */
 	bool waiting;     /* for the timer */
 	bool slow;        /* gave up its place */
-	bool early;       /* not valid yet by our clock, by the CA's it is */
+	bool early;       /* not valid by our clock, by the CA's it is */
 	unsigned asks;
 
 	/* what is under way: one of these */

@@ -262,7 +262,8 @@ def test_r35_wrong_clock(mock, acmed):
     ca.play("clock 5h")
     n = len(d.lines)
     d.renew(A)
-    until(lambda: [x for x in d.lines[n:] if "not valid yet" in x["msg"]], 30,
+    until(lambda: any("not valid by the clock" in x["msg"]
+                      for x in d.lines[n:]), 30,
           "the certificate to be found too new")
     assert d.version(A) == 1
     assert d.cert(A)["step"] == "install"
