@@ -55,16 +55,6 @@ stop(struct engine *en, const char *why, const struct err *e)
 }
 
 static void
-on_keeper_lost(void *arg, const struct err *e)
-{
-	const struct engine *en = arg;
-
-	/* told to end when we were, it need not wait for a CA */
-	if (!en->stopping)
-		stop(arg, "keeper lost", e);
-}
-
-static void
 on_super_gone(void *arg, const struct err *e)
 {
 	stop(arg, "supervisor lost", e);
@@ -85,6 +75,17 @@ leave(struct engine *en)
 		stop(en, "", NULL);
 	else if (!en->stopping)
 		engine_stop(en, on_stopped);
+}
+
+/* Told to end when we are, it need not wait for a CA, and we may hear of its
+ * end first. */
+static void
+on_keeper_lost(void *arg, const struct err *e)
+{
+	if (e == NULL || e->kind == ERR_NONE)
+		leave(arg);
+	else
+		stop(arg, "keeper lost", e);
 }
 
 /* The first may come when we are leaving already, since root has said that it

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 from proxy import Proxy
-from util import (BUILD, cert_names, free_port, proc_fds, proc_inodes, raw,
-                  run, until)
+from util import (BUILD, alive, cert_names, free_port, proc_fds, proc_inodes,
+                  raw, run, until)
 
 pytestmark = pytest.mark.root
 
@@ -338,9 +338,11 @@ def test_printed_configuration_runs(ca, acmed, work):
     assert argv == ["/bin/sh", "-c", "true \"a b\" 'c'\n: $0 \\"]
 
 
-def test_reload_while_an_order_is_made(ca, acmed):
+@pytest.mark.parametrize("late", [False, True])
+def test_reload_while_an_order_is_made(ca, acmed, late):
     """A planned restart waits for the answer to newOrder: that order is the
-    one that is used."""
+    one that is used.  Also when the engine hears of the keeper's end before it
+    is told of its own."""
     p = Proxy(ca)
     try:
         held = p.rule("POST", "^/order-plz", keep=threading.Event())
@@ -348,8 +350,14 @@ def test_reload_while_an_order_is_made(ca, acmed):
         until(lambda: held.hits == 1 and ca.orders == 1, 20,
               "the order to be made")
         n = len(d.lines)
+        engine, keeper = d.engine(), d.keeper()
+        if late:
+            os.kill(engine, signal.SIGSTOP)
         d.signal(signal.SIGHUP)
         d.wait("reloaded", since=n)
+        if late:
+            until(lambda: not alive(keeper), 20, "the keeper to end")
+            os.kill(engine, signal.SIGCONT)
         held.what["keep"].set()
         d.wait("ready", part="supervisor", since=n)
         d.installed("a.example.org")
