@@ -62,14 +62,18 @@ pace_learn(struct engine *en)
 			    (double)(schedule_due(h->not_before, h->not_after) -
 				     h->not_before);
 	}
-	for (i = 0; steady != NULL && n != NULL && i < en->conf->n_cas; i++) {
-		uint32_t all = n[i] / WHOLE_H;
-		uint32_t even = (uint32_t)(steady[i] * ROOM);
+	for (i = 0; i < en->conf->n_cas; i++) {
+		/* without memory it stays what it was */
+		uint32_t all = n == NULL ? 0 : n[i] / WHOLE_H;
+		uint32_t even =
+		    steady == NULL ? 0 : (uint32_t)(steady[i] * ROOM);
+		struct ca_queue *q = &en->cas[i];
 
 		all = all < LEAST ? LEAST : all;
-		en->cas[i].per_hour = all < even ? even : all;
-		en->cas[i].places =
-		    places(&en->conf->cas[i], en->cas[i].per_hour);
+		all = all < even ? even : all;
+		if ((n != NULL && steady != NULL) || q->per_hour == 0)
+			q->per_hour = all;
+		q->places = places(&en->conf->cas[i], q->per_hour);
 	}
 	free(steady);
 	free(n);
