@@ -486,7 +486,8 @@ cert_decode(const struct conf *conf, struct cert *c, const char *text,
 		get_failover(root, conf, c);
 		get_said(root, conf, c);
 	}
-	c->old_keys = get_dup(root, "old_keys");
+	if (take_text(root, "old_keys", &c->old_keys, e) == -1)
+		return -1;
 	deploy = json_get_text(root, "deploy");
 	for (i = 0; deploy != NULL && i < NELEM(deploy_names); i++)
 		if (strcmp(deploy, deploy_names[i]) == 0)
@@ -494,7 +495,7 @@ cert_decode(const struct conf *conf, struct cert *c, const char *text,
 	return 0;
 }
 
-void
+int
 orphan_decode(struct orphan * or, const char *text, size_t len)
 {
 	AUTO(json_free) struct json *root = json_parse(text, len, NULL);
@@ -508,22 +509,36 @@ orphan_decode(struct orphan * or, const char *text, size_t len)
 	or->have.by_fraction = get_time(o, "by_fraction");
 	or->have.version = (uint32_t)get_int(o, "version");
 	get_wants(o, "made_for", & or->have.made_for);
-	if (key != NULL && str_is_hex(key, KEY_ID_LEN) &&
-	    asprintf(& or->keys, "%s %s", key, old == NULL ? "" : old) == -1)
+	if (root == NULL || (o != NULL && key == NULL))
+		return -1;
+	if (o == NULL)
+		return 0;
+	if (!str_is_hex(key, KEY_ID_LEN))
+		return -1;
+	if (asprintf(& or->keys, "%s %s", key, old == NULL ? "" : old) == -1) {
 		or->keys = NULL;
+		return -1;
+	}
+	return 0;
 }
 
 /* Of an order that was under way only the key counts. */
-void
+int
 orphan_decode_order(struct orphan * or, const char *text, size_t len)
 {
 	AUTO(json_free) struct json *root = json_parse(text, len, NULL);
 	AUTO(free) char *keys = NULL;
 	const char *key = json_get_text(root, "key");
 
-	if (key == NULL || !str_is_hex(key, KEY_ID_LEN))
-		return;
+	if (key == NULL)
+		return root == NULL ? -1 : 0;
+	if (!str_is_hex(key, KEY_ID_LEN))
+		return -1;
 	keys = or->keys;
-	if (asprintf(& or->keys, "%s %s", key, keys == NULL ? "" : keys) == -1)
+	if (asprintf(& or->keys, "%s %s", key, keys == NULL ? "" : keys) ==
+	    -1) {
 		or->keys = take_ptr(keys);
+		return -1;
+	}
+	return 0;
 }

@@ -35,6 +35,7 @@ struct load {
 	void *arg;
 	unsigned damaged;
 	bool no_memory; /* which is no damage */
+	bool unsure;    /* about keys: damage that costs nothing else */
 };
 
 struct wants
@@ -315,8 +316,8 @@ load_cert(void *arg, const char *key, const struct store_value *v)
 
 	if (c == NULL) {
 		o = orphan_new(l, strchr(key, '/') + 1);
-		if (o != NULL)
-			orphan_decode(o, v->data, v->len);
+		if (o != NULL && orphan_decode(o, v->data, v->len) == -1)
+			l->unsure = true;
 		return;
 	}
 	if (cert_decode(l->certs->conf, c, v->data, v->len, &e) == -1) {
@@ -341,8 +342,8 @@ load_order(void *arg, const char *key, const struct store_value *v)
 		o = certs_orphan(l->certs, strchr(key, '/') + 1);
 		if (o == NULL) /* taken out before it was ever issued */
 			o = orphan_new(l, strchr(key, '/') + 1);
-		if (o != NULL)
-			orphan_decode_order(o, v->data, v->len);
+		if (o != NULL && orphan_decode_order(o, v->data, v->len) == -1)
+			l->unsure = true;
 		return;
 	}
 	if (cert_decode_order(l->certs->conf, c, v->data, v->len, &e) == -1) {
@@ -360,6 +361,7 @@ load_end(struct load *l, const struct err *failed)
 		(void)err_nomem(&e, "loading certificates");
 		failed = &e;
 	}
+	l->certs->all_known = l->damaged == 0 && !l->unsure;
 	l->loaded(l->arg, l->damaged, failed);
 	free(l);
 }
@@ -369,7 +371,10 @@ loaded_orders(void *arg, const struct store_value *v, const struct err *e)
 {
 	struct load *l = arg;
 
-	l->damaged += v == NULL ? 0 : v->aside;
+	if (v != NULL) {
+		l->damaged += v->aside;
+		l->unsure = l->unsure || v->was_aside != 0;
+	}
 	load_end(l, e);
 }
 
@@ -385,6 +390,7 @@ loaded_certs(void *arg, const struct store_value *v, const struct err *failed)
 		return;
 	}
 	l->damaged += v->aside;
+	l->unsure = l->unsure || v->was_aside != 0;
 	if (store->ops->list(
 		store, "orders/", load_order, loaded_orders, l, &e) == NULL)
 		load_end(l, &e);

@@ -170,6 +170,7 @@ struct certs {
 	struct loop_timer *again; /* for those that could not be saved */
 	uint32_t n_unsaved, at_unsaved;
 	SLIST_HEAD(, orphan) orphans;
+	bool all_known; /* no key may be in use of which no state tells us */
 };
 
 /* It has an order, or its newOrder was cut off and may have made one. */
@@ -231,9 +232,10 @@ int cert_encode_order(
     const struct conf *, const struct cert *, struct buf *out, struct err *);
 int cert_decode_order(
     const struct conf *, struct cert *, const char *, size_t, struct err *);
-/* As far as it can be understood. */
-void orphan_decode(struct orphan *, const char *, size_t);
-void orphan_decode_order(struct orphan *, const char *, size_t);
+/* As far as it can be understood.  -1: there may be keys that it is silent of.
+ */
+int orphan_decode(struct orphan *, const char *, size_t);
+int orphan_decode_order(struct orphan *, const char *, size_t);
 
 /* The order is over, one way or another.  Withdraw its tokens first. */
 void cert_forget_order(struct cert *);

@@ -28,6 +28,7 @@
 
 struct control;
 struct events;
+struct sweep;
 struct engine;
 
 TAILQ_HEAD(cert_list, cert);
@@ -71,6 +72,7 @@ struct engine {
 	struct responder *responder;
 	struct control *control;
 	struct events *events;
+	struct sweep *sweep; /* under way */
 	struct certs certs;
 
 	struct session_env session_env;
@@ -168,6 +170,10 @@ void ari_done(struct engine *);
 void ari_watch(struct engine *, struct cert *); /* it is a new one */
 void ari_drop(struct engine *, struct cert *);
 void ari_mend(struct engine *); /* their instants were changed */
+
+/* sweep.c: keys that nobody knows; once, when all state is loaded. */
+void sweep_start(struct engine *);
+void sweep_cancel(struct engine *);
 
 /* clockwatch.c */
 int clock_init(struct engine *, struct err *);

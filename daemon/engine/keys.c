@@ -100,6 +100,7 @@ answered(void *arg, const void *body, const void *tail, size_t len,
 	out.data = tail;
 	out.len = len;
 	out.missing = r->missing != 0;
+	out.more = r->more != 0;
 	if (r->ok != 0) {
 		op->done(op->arg, &out, NULL);
 		return;
@@ -256,4 +257,25 @@ keys_drop(struct keys *k, const char *key_id)
 	if (c != NULL)
 		(void)chan_send(k->chan, IPC_KEY_DROP, id, &b, sizeof(b), NULL,
 		    0, -1, NULL);
+}
+
+struct keys_op *
+keys_drop_told(struct keys *k, const char *key_id, keys_done *done, void *arg,
+    struct err *e)
+{
+	struct ipc_key_drop b = { 0 };
+	struct question q = { IPC_KEY_DROP, &b, sizeof(b), NULL, 0 };
+
+	if (PUT(b.key_id, key_id, e) == -1)
+		return NULL;
+	return ask(k, &q, done, arg, e);
+}
+
+struct keys_op *
+keys_old(struct keys *k, bool first, keys_done *done, void *arg, struct err *e)
+{
+	struct ipc_keys_old b = { .first = first };
+	struct question q = { IPC_KEYS_OLD, &b, sizeof(b), NULL, 0 };
+
+	return ask(k, &q, done, arg, e);
 }

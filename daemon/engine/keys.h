@@ -22,9 +22,10 @@ struct call;
 struct keys_reply {
 	const char *key_id;     /* hex */
 	const char *thumbprint; /* RFC 7638, base64url */
-	const void *data;       /* JWS, CSR or EAB */
+	const void *data;       /* JWS, CSR, EAB; ids of keys_old() */
 	size_t len;
 	bool missing; /* with an error: the keeper has no such key */
+	bool more;    /* keys_old(): ask again */
 };
 
 typedef void keys_done(
@@ -56,5 +57,12 @@ struct keys_op *keys_eab(struct keys *, uint32_t ca, const char *key_id,
 
 /* Delete a certificate's key that no version uses any more; no answer. */
 void keys_drop(struct keys *, const char *key_id);
+struct keys_op *keys_drop_told(
+    struct keys *, const char *key_id, keys_done *, void *arg, struct err *);
+
+/* Ids of certificate keys that are older than IPC_OLD_KEY_S, one behind the
+ * other, up to IPC_OLD_KEYS: the first ones, or those behind the last. */
+struct keys_op *keys_old(
+    struct keys *, bool first, keys_done *, void *arg, struct err *);
 
 void keys_cancel(struct keys_op *); /* NULL is fine */

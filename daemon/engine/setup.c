@@ -118,6 +118,7 @@ engine_begin(struct engine *en)
 {
 	renew_start(en);
 	ari_start(en);
+	sweep_start(en);
 }
 
 void
@@ -148,6 +149,7 @@ engine_stop(struct engine *en, loop_fn *stopped)
 void
 engine_done(struct engine *en)
 {
+	sweep_cancel(en);
 	ari_done(en);
 	clock_done(en);
 	renew_done(en);

@@ -50,6 +50,14 @@ struct key *keys_get(
 /* Remove a certificate key; that there is none is a success. */
 int keys_drop(struct keys *, const char *id, struct err *);
 
+/*
+ * Append the ids of certificate keys whose files are older than
+ * IPC_OLD_KEY_S and which are not in use just now: some more of them, from the
+ * beginning of the folder when first.  *more: that was not its end.
+ */
+int keys_old(
+    struct keys *, bool first, struct buf *ids, bool *more, struct err *);
+
 /* One thread that makes keys, so that a signature never waits for one. */
 #define KEYGEN_MAX 1024 /* keys wanted and not yet handed over */
 

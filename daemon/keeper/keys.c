@@ -7,18 +7,25 @@
 #include "daemon/keeper/keeper.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/fs.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
 
-#define LOADED_MAX 64 /* of each role */
+#define LOADED_MAX 64   /* of each role */
+#define LOOKS_MAX  4096 /* files that one call of keys_old() looks at */
+#define CERT       "cert-"
+#define PEM        ".pem"
 
 struct loaded {
 	TAILQ_ENTRY(loaded) entry;
@@ -29,6 +36,7 @@ TAILQ_HEAD(loaded_list, loaded);
 
 struct keys {
 	int dir;
+	DIR *looking; /* keys_old() has come so far; NULL: to the end */
 	struct role_keys {
 		struct loaded_list list; /* used last first */
 		unsigned n;
@@ -213,6 +221,74 @@ keys_drop(struct keys *ks, const char *id, struct err *e)
 	return fs_sync_dir(ks->dir, e);
 }
 
+static int
+look_from_start(struct keys *ks, struct err *e)
+{
+	/* Opened anew: a duplicate would share the reading position. */
+	int fd = openat(ks->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (ks->looking != NULL)
+		(void)closedir(ks->looking);
+	ks->looking = fd == -1 ? NULL : fdopendir(fd);
+	if (ks->looking != NULL)
+		return 0;
+	(void)err_set(e, ERR_SYS, errno, "read folder");
+	if (fd != -1)
+		(void)close(fd);
+	return -1;
+}
+
+/* The id in the name of a certificate key's file. */
+static bool
+id_of(const char *name, char id[KEY_ID_LEN + 1])
+{
+	if (strlen(name) != strlen(CERT) + KEY_ID_LEN + strlen(PEM) ||
+	    strncmp(name, CERT, strlen(CERT)) != 0)
+		return false;
+	memcpy(id, name + strlen(CERT), KEY_ID_LEN);
+	id[KEY_ID_LEN] = '\0';
+	return str_is_hex(id, KEY_ID_LEN) &&
+	       strcmp(name + strlen(CERT) + KEY_ID_LEN, PEM) == 0;
+}
+
+static bool
+is_old(struct keys *ks, const char *name, const char *id)
+{
+	struct stat st;
+
+	return find(of_role(ks, IPC_ROLE_CERT), id) == NULL &&
+	       fstatat(ks->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISREG(st.st_mode) && st.st_mtime < clock_now() - IPC_OLD_KEY_S;
+}
+
+int
+keys_old(
+    struct keys *ks, bool first, struct buf *ids, bool *more, struct err *e)
+{
+	const struct dirent *ent = NULL;
+	char id[KEY_ID_LEN + 1];
+	unsigned looks, found = 0;
+
+	*more = false;
+	if (first && look_from_start(ks, e) == -1)
+		return -1;
+	for (looks = 0;
+	     ks->looking != NULL && looks < LOOKS_MAX && found < IPC_OLD_KEYS;
+	     looks++) {
+		ent = readdir(ks->looking);
+		if (ent == NULL) {
+			(void)closedir(ks->looking);
+			ks->looking = NULL;
+		} else if (id_of(ent->d_name, id) &&
+			   is_old(ks, ent->d_name, id)) {
+			buf_puts(ids, id);
+			found++;
+		}
+	}
+	*more = ks->looking != NULL;
+	return buf_ok(ids) ? 0 : err_nomem(e, "key ids");
+}
+
 struct keys *
 keys_new(int dir, struct err *e)
 {
@@ -236,6 +312,8 @@ keys_free(struct keys *ks)
 
 	if (ks == NULL)
 		return;
+	if (ks->looking != NULL)
+		(void)closedir(ks->looking);
 	for (i = 0; i < NELEM(ks->roles); i++)
 		while ((l = TAILQ_FIRST(&ks->roles[i].list)) != NULL)
 			unload(&ks->roles[i], l);

@@ -26,6 +26,7 @@ _Static_assert((int)KEY_EC256 == (int)CONF_EC256 &&
     "the configuration's key types are lib/crypto's");
 _Static_assert(IPC_KEY_ID == KEY_ID_LEN + 1, "an id fits");
 _Static_assert(JWS_MAX <= IPC_TAIL_MAX, "a JWS fits");
+_Static_assert(IPC_OLD_KEYS *KEY_ID_LEN < IPC_TAIL_MAX, "a page of ids fits");
 _Static_assert(sizeof(struct ipc_key_reply) + IPC_TAIL_MAX <= CHAN_MSG_MAX,
     "an answer fits");
 
@@ -221,6 +222,25 @@ on_key_drop(void *arg, struct chan_msg *m, struct err *e)
 	return answer(k, m->id, &r, NULL, e);
 }
 
+/* Ids only, which are hashes of public keys; of accounts not even those. */
+static int
+on_keys_old(void *arg, struct chan_msg *m, struct err *e)
+{
+	AUTO(buf_done) struct buf ids = BUF_INIT(IPC_TAIL_MAX);
+	const struct ipc_keys_old *q = m->body;
+	struct ipc_key_reply r = { 0 };
+	struct keeper *k = arg;
+	struct err why;
+	bool more;
+
+	if (q->first > 1)
+		return err_set(e, ERR_PROTO, 0, "bad flag");
+	if (keys_old(k->keys, q->first == 1, &ids, &more, &why) == -1)
+		return refuse(k, m->id, false, &why, e);
+	r.more = more;
+	return answer(k, m->id, &r, &ids, e);
+}
+
 static int
 on_jws(void *arg, struct chan_msg *m, struct err *e)
 {
@@ -323,5 +343,6 @@ const struct chan_rule keeper_rules[IPC__COUNT] = {
 	[IPC_JWS]      = { "jws",      SIZE(jws), IPC_TAIL_MAX, 0, on_jws },
 	[IPC_CSR]      = { "csr",      SIZE(csr),      0, 0, on_csr      },
 	[IPC_EAB]      = { "eab",      SIZE(eab),      0, 0, on_eab      },
+	[IPC_KEYS_OLD] = { "keys-old", SIZE(keys_old), 0, 0, on_keys_old },
 };
 /* clang-format on */

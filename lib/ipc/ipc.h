@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IPC_VERSION 2u
+#define IPC_VERSION 3u
 
 /* Descriptors that a child finds open. */
 enum ipc_fd {
@@ -62,6 +62,7 @@ enum ipc_type {
 	IPC_JWS,
 	IPC_CSR,
 	IPC_EAB,
+	IPC_KEYS_OLD,
 	/* keeper to engine, with the id of the request */
 	IPC_KEY_REPLY,
 	IPC__COUNT,
@@ -152,6 +153,12 @@ struct ipc_key_drop { /* certificate keys only */
 	char key_id[IPC_KEY_ID];
 };
 
+struct ipc_keys_old {   /* ids of certificate keys that are old: some more */
+	uint32_t first; /* 1: from the beginning */
+};
+#define IPC_OLD_KEYS  1024 /* in one answer, at most */
+#define IPC_OLD_KEY_S 86400
+
 struct ipc_jws { /* + tail: the payload */
 	uint32_t payload_len;
 	char key_id[IPC_KEY_ID]; /* of an account */
@@ -171,9 +178,10 @@ struct ipc_eab {
 	char url[IPC_URL];
 };
 
-struct ipc_key_reply { /* + tail: JWS, CSR (DER) or EAB JSON */
+struct ipc_key_reply { /* + tail: JWS, CSR (DER), EAB JSON, or key ids */
 	uint32_t ok;
 	uint32_t missing; /* 1: no such key */
+	uint32_t more;    /* 1: KEYS_OLD has not come to the end */
 	uint32_t tail_len;
 	char key_id[IPC_KEY_ID];
 	char thumbprint[IPC_THUMB];

@@ -40,6 +40,8 @@ struct store_value {
 	/* of list's done: values that could not be read (too long, not a file,
 	 * an I/O error); they were set aside and the listing went on */
 	unsigned aside;
+	/* and how many had been before, and still are there */
+	unsigned was_aside;
 };
 
 typedef void store_done(void *arg, const struct store_value *,

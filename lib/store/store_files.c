@@ -29,6 +29,7 @@
 #define PUTS_MAX  32          /* that become durable together */
 #define NAMES_MAX (64u << 20) /* bytes of file names in a listing */
 
+#define ASIDE            ".bad-"  /* begins the name of what is damaged */
 #define JOURNAL          "events" /* and one older one */
 #define JOURNAL_OLD      "events.1"
 #define JOURNAL_MAX      (1u << 20)
@@ -48,9 +49,10 @@ struct store_op {
 	bool soft;              /* PUT */
 	int fd;                 /* PUT: the staged file */
 	struct store_op **told; /* PUT, in a batch: cleared when it is freed */
-	struct buf data;  /* PUT: the value; LIST: names, each with its NUL */
-	size_t at;        /* LIST: the next name */
-	unsigned aside;   /* LIST */
+	struct buf data; /* PUT: the value; LIST: names, each with its NUL */
+	size_t at;       /* LIST: the next name */
+	unsigned aside;  /* LIST */
+	unsigned was_aside;
 	bool *gone;       /* LIST, while it runs: set when it is freed */
 	store_each *each; /* LIST */
 	store_done *done;
@@ -228,7 +230,7 @@ put_aside(struct files *f, size_t kind, const char *file, struct err *e)
 	int n;
 
 	n = snprintf(
-	    bad, sizeof(bad), ".bad-%lld-%s", (long long)clock_now(), file);
+	    bad, sizeof(bad), ASIDE "%lld-%s", (long long)clock_now(), file);
 	if (n < 0 || (size_t)n >= sizeof(bad))
 		return err_set(e, ERR_SYS, ENAMETOOLONG, "%s", file);
 	if (renameat(f->dirs[kind], file, f->dirs[kind], bad) == -1)
@@ -261,6 +263,8 @@ add_name(void *arg, const char *file)
 
 	if (key_of(op->kind, file, key))
 		buf_add(&op->data, file, strlen(file) + 1);
+	else if (strncmp(file, ASIDE, strlen(ASIDE)) == 0)
+		op->was_aside++;
 	return 0;
 }
 
@@ -347,6 +351,7 @@ run_list(struct files *f, struct store_op *op)
 		return;
 	}
 	v.aside = op->aside;
+	v.was_aside = op->was_aside;
 	op_free(op);
 	done(arg, r == 0 ? &v : NULL, r == 0 ? NULL : &e);
 }

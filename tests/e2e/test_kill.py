@@ -224,3 +224,57 @@ def test_hung_engine(ca, acmed):
     d.wait("stopping")
     d.signal(signal.SIGTERM)
     assert d.ended(5) == 0
+
+
+def keys(d):
+    return {p.name for p in (d.state / "keeper").glob("cert-*")}
+
+
+def test_key_left_behind(ca, acmed):
+    """Killed between a new key and the note of it: nobody knows that key.  It
+    goes at a start when it is a day old, and nothing else does."""
+    d = acmed(ca, [NAMES], lockstep=True)
+
+    def look(line):
+        if line["msg"] == "step" and line["step"] == "key":
+            # before anybody can have heard of it
+            until(lambda: keys(d), 20, "the key's file", every=0)
+            os.kill(d.pid, signal.SIGKILL)
+    d.on_line = look
+    d.spawn()
+    assert d.ended() == -signal.SIGKILL
+    left = keys(d)
+    d.on_line = None
+    d.start().installed("a.example.org")
+    assert len(left) == 1 and len(keys(d)) == 2
+    d.renew("a.example.org")
+    d.installed("a.example.org", version=2)
+
+    def start_anew():
+        d.stop()
+        n = len(d.lines)
+        d.start()
+        until(lambda: d.find("no key that nobody knows", since=n) or
+              d.find("keys that nobody knows dropped", since=n), 20)
+    start_anew()  # an hour later, say
+    assert len(keys(d)) == 3
+    for p in (d.state / "keeper").iterdir():
+        os.utime(p, (0, 0))
+    # not while some state is damaged, which may have known it
+    bad = d.state / "engine" / "orders" / ".bad-1-b.example.org.json"
+    bad.touch()
+    d.stop()
+    d.start()
+    d.wait("keys that nobody knows stay: some state is damaged, or was and is "
+           "kept aside")
+    assert len(keys(d)) == 3
+    bad.unlink()
+    start_anew()
+    assert d.find("keys that nobody knows dropped")[-1]["dropped"] == 1
+    assert len(keys(d)) == 2 and not keys(d) & left
+    assert list((d.state / "keeper").glob("account-*"))
+    # the version before this one can be gone back to, and both renewed
+    d.check_state("a.example.org")
+    d.renew("a.example.org")
+    d.installed("a.example.org", version=3)
+    assert d.stop() == 0

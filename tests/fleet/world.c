@@ -308,6 +308,18 @@ keys_drop(struct keys *k, const char *key_id)
 	(void)key_id;
 }
 
+void
+sweep_start(struct engine *en)
+{
+	(void)en; /* there is no keeper */
+}
+
+void
+sweep_cancel(struct engine *en)
+{
+	(void)en;
+}
+
 struct up_op *
 upstairs_hook(struct upstairs *u, const uint32_t *certs, size_t n,
     upstairs_hooked *done, void *arg, struct err *e)

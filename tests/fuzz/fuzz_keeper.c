@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/keeper/keeper.h"
@@ -70,6 +71,7 @@ on_reply(void *arg, struct chan_msg *m, struct err *e)
 	need(CHAN_TEXT_OK(r->error) && CHAN_TEXT_OK(r->key_id) &&
 		 CHAN_TEXT_OK(r->thumbprint) && r->tail_len == m->tail_len,
 	    "bad answer");
+	need(r->more <= 1, "bad flag");
 	need(r->ok != 0 || (r->error[0] != '\0' && r->tail_len == 0),
 	    "refused without a word");
 	if (r->ok != 0)
@@ -107,6 +109,19 @@ remove_folder(void)
 	(void)rmdir(path);
 }
 
+/* Both, so that listing what is old is more than reading a folder. */
+static void
+make_old(void)
+{
+	const struct timespec long_ago[2] = { { 0 }, { 0 } };
+	char name[128];
+
+	(void)snprintf(name, sizeof(name), "account-%s.pem", ids[0]);
+	need(utimensat(dir, name, long_ago, 0) == 0, name);
+	(void)snprintf(name, sizeof(name), "cert-%s.pem", ids[1]);
+	need(utimensat(dir, name, long_ago, 0) == 0, name);
+}
+
 static void
 init(void)
 {
@@ -125,6 +140,7 @@ init(void)
 		     ids[1], &e) != NULL,
 	    "no key");
 	keys_free(ks);
+	make_old();
 	(void)atexit(remove_folder);
 }
 

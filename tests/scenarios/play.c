@@ -1065,7 +1065,8 @@ do_hook(char *args)
 	    args, sim_root.hook_fails, sizeof(sim_root.hook_fails));
 }
 
-/* "keeper fails make|get|jws|csr|eab TEXT", "keeper loses account|key N" */
+/* "keeper fails make|get|jws|csr|eab|old|drop TEXT",
+ * "keeper loses account|key N", "keeper has old N..." */
 static int
 do_keeper(char *args)
 {
@@ -1078,8 +1079,14 @@ do_keeper(char *args)
 		    sizeof(sim_keeper.fail_text), "%s", args);
 		return 0;
 	}
+	if (w != NULL && strcmp(w, "has") == 0) {
+		sim_keeper.old_certs = 0;
+		for (w = word(&args); (w = word(&args)) != NULL && *w != '\0';)
+			sim_keeper.old_certs |= 1u << strtoul(w, NULL, 10);
+		return 0;
+	}
 	if (w == NULL || strcmp(w, "loses") != 0)
-		return mismatch("fails or loses?");
+		return mismatch("fails, loses or has?");
 	w = word(&args);
 	if (strcmp(w, "account") == 0)
 		sim_keeper.account_lost = true;

@@ -94,6 +94,7 @@ extern struct sim_keeper {
 	unsigned n_accounts, n_certs; /* made so far */
 	bool account_lost;
 	unsigned lost_certs;     /* bits: keys that are not there any more */
+	unsigned old_certs;      /* bits: keys that are older than a day */
 	unsigned dropped;        /* how often */
 	int last_csr, last_cert; /* key number and certificate index */
 	char fail_what[8], fail_text[128]; /* the next one of that kind */

@@ -26,7 +26,7 @@ struct keys_op {
 	char key_id[IPC_KEY_ID], thumbprint[IPC_THUMB];
 	char *data;
 	size_t len;
-	bool missing, failed;
+	bool missing, more, failed;
 	struct err err;
 };
 static TAILQ_HEAD(, keys_op) ops = TAILQ_HEAD_INITIALIZER(ops);
@@ -68,7 +68,8 @@ on_timer(void *arg)
 		.thumbprint = op->thumbprint,
 		.data = op->data,
 		.len = op->len,
-		.missing = op->missing };
+		.missing = op->missing,
+		.more = op->more };
 
 	TAILQ_REMOVE(&ops, op, link);
 	op->done(op->arg, &r, op->failed ? &op->err : NULL);
@@ -248,6 +249,32 @@ keys_drop(struct keys *k, const char *key_id)
 	(void)k;
 	(void)key_id;
 	sim_keeper.dropped++;
+}
+
+struct keys_op *
+keys_drop_told(struct keys *k, const char *key_id, keys_done *done, void *arg,
+    struct err *e)
+{
+	sim_keeper.old_certs &= ~(1u << sim_key_number(key_id));
+	keys_drop(k, key_id);
+	return op_new(k, "drop", done, arg, e);
+}
+
+/* One in each answer. */
+struct keys_op *
+keys_old(struct keys *k, bool first, keys_done *done, void *arg, struct err *e)
+{
+	static unsigned next;
+	struct keys_op *op = op_new(k, "old", done, arg, e);
+
+	if (op == NULL || op->failed)
+		return op;
+	next = first ? 1 : next + 1;
+	while (next <= SIM_KEYS && (sim_keeper.old_certs & 1u << next) == 0)
+		next++;
+	op->more = next < SIM_KEYS;
+	return with_data(
+	    op, strdup(next > SIM_KEYS ? "" : sim_key_id(next)), e);
 }
 
 void

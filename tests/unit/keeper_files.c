@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "daemon/keeper/keeper.h"
+#include "lib/base/clock.h"
 #include "lib/base/fs.h"
 #include "lib/base/log.h"
 
@@ -155,6 +156,98 @@ test_too_long(void **state)
 	assert_non_null(strstr(e.what, "key file damaged"));
 }
 
+/* A file of that name, so many seconds old. */
+static void
+touch(const struct fix *f, const char *name, time_t age)
+{
+	const struct timespec t = { .tv_sec = clock_now() - age };
+	const struct timespec both[2] = { t, t };
+
+	assert_int_equal(fs_replace(f->dir, name, "x", 1, 0600, NULL), 0);
+	assert_int_equal(utimensat(f->dir, name, both, 0), 0);
+}
+
+#define OLDS  (2 * IPC_OLD_KEYS + 7)
+#define A_DAY ((time_t)IPC_OLD_KEY_S)
+
+/* Each is listed once, a bounded number at a time, while they are dropped. */
+static void
+test_old(void **state)
+{
+	static const char hex[] = "00112233445566778899aabbccddeeff"
+				  "00112233445566778899aabb";
+	AUTO(buf_done) struct buf ids = BUF_INIT(IPC_TAIL_MAX);
+	bool seen[OLDS] = { false }, more = true;
+	char id[KEY_ID_LEN + 1], name[128];
+	struct fix *f = *state;
+	unsigned i, n = 0, calls;
+	struct err e;
+
+	for (i = 0; i < OLDS; i++) {
+		(void)snprintf(name, sizeof(name), "cert-%s%08x.pem", hex, i);
+		touch(f, name, A_DAY + 60);
+	}
+	for (calls = 0; more; calls++) {
+		buf_reset(&ids);
+		assert_int_equal(
+		    keys_old(f->ks, calls == 0, &ids, &more, &e), 0);
+		assert_int_equal(ids.len % KEY_ID_LEN, 0);
+		assert_in_range(ids.len / KEY_ID_LEN, 0, IPC_OLD_KEYS);
+		for (i = 0; i < ids.len; i += KEY_ID_LEN, n++) {
+			memcpy(id, ids.data + i, KEY_ID_LEN);
+			id[KEY_ID_LEN] = '\0';
+			assert_false(seen[strtoul(id + 56, NULL, 16)]);
+			seen[strtoul(id + 56, NULL, 16)] = true;
+			assert_int_equal(keys_drop(f->ks, id, &e), 0);
+		}
+	}
+	assert_in_range(calls, 3, 4);
+	assert_int_equal(n, OLDS);
+	/* the end stays the end, and from the beginning there is nothing */
+	buf_reset(&ids);
+	assert_int_equal(keys_old(f->ks, false, &ids, &more, &e), 0);
+	assert_false(more);
+	assert_int_equal(keys_old(f->ks, true, &ids, &more, &e), 0);
+	assert_int_equal(ids.len, 0);
+}
+
+/* What is young, in use, an account's, or no key file at all, is not. */
+static void
+test_not_old(void **state)
+{
+	char ids[3][KEY_ID_LEN + 1], name[3][128];
+	AUTO(buf_done) struct buf out = BUF_INIT(IPC_TAIL_MAX);
+	struct fix *f = *state;
+	bool more;
+	struct err e;
+
+	add(f, IPC_ROLE_CERT, ids[0]);
+	add(f, IPC_ROLE_CERT, ids[1]);
+	add(f, IPC_ROLE_ACCOUNT, ids[2]);
+	(void)snprintf(name[0], sizeof(name[0]), "cert-%s.pem", ids[0]);
+	(void)snprintf(name[1], sizeof(name[1]), "cert-%s.pem", ids[1]);
+	(void)snprintf(name[2], sizeof(name[2]), "account-%s.pem", ids[2]);
+	touch(f, name[0], A_DAY + 60);
+	touch(f, name[1], A_DAY - 60);
+	touch(f, name[2], 2 * A_DAY);
+	assert_int_equal(keys_old(f->ks, true, &out, &more, &e), 0);
+	assert_int_equal(out.len, 0); /* the old one has just been made */
+	keys_free(f->ks);
+	f->ks = keys_new(f->dir, &e);
+	(void)snprintf(name[1], sizeof(name[1]), "cert-%s.pem.x", ids[0]);
+	touch(f, name[1], 2 * A_DAY);
+	(void)snprintf(name[1], sizeof(name[1]), ".bad-1-cert-%s.pem", ids[0]);
+	touch(f, name[1], 2 * A_DAY);
+	touch(f, "cert-.pem", 2 * A_DAY);
+	(void)snprintf(name[1], sizeof(name[1]), "cert-%064d.pem", 0);
+	assert_int_equal(symlinkat(name[0], f->dir, name[1]), 0);
+	(void)snprintf(name[1], sizeof(name[1]), "cert-%064X.pem", 0xa);
+	touch(f, name[1], 2 * A_DAY);
+	assert_int_equal(keys_old(f->ks, true, &out, &more, &e), 0);
+	assert_false(more);
+	assert_string_equal(buf_str(&out), ids[0]);
+}
+
 static void
 on_made(void *arg, const struct keygen_want *w, struct key *key,
     const struct err *e)
@@ -236,6 +329,8 @@ main(void)
 		TEST(test_loaded),
 		TEST(test_unreadable),
 		TEST(test_too_long),
+		TEST(test_old),
+		TEST(test_not_old),
 		TEST(test_queue),
 		TEST(test_types),
 	};

@@ -576,6 +576,45 @@ test_get_drop(void **state)
 }
 
 static void
+age(const struct fix *f, enum ipc_role role, const char *id)
+{
+	const struct timespec t = { .tv_sec =
+					clock_now() - IPC_OLD_KEY_S - 60 };
+	const struct timespec both[2] = { t, t };
+	char name[128];
+
+	name_of(role, id, name);
+	assert_int_equal(utimensat(f->dir, name, both, 0), 0);
+}
+
+/* A day old, and of a certificate; asked for by a page. */
+static void
+test_keys_old(void **state)
+{
+	struct ipc_keys_old first = { .first = 1 }, more = { .first = 0 };
+	char account[IPC_KEY_ID], young[IPC_KEY_ID], old[IPC_KEY_ID];
+	struct fix *f = *state;
+
+	make_key(f, IPC_ROLE_ACCOUNT, 0, account);
+	make_key(f, IPC_ROLE_CERT, 0, young);
+	make_key(f, IPC_ROLE_CERT, 0, old);
+	age(f, IPC_ROLE_ACCOUNT, account);
+	age(f, IPC_ROLE_CERT, old);
+	stop(f);
+	start(f);
+	/* without a beginning there is nothing behind it */
+	ASK(f, IPC_KEYS_OLD, more);
+	granted(f);
+	assert_int_equal(f->r.tail_len, 0);
+	assert_int_equal(f->r.more, 0);
+	ASK(f, IPC_KEYS_OLD, first);
+	granted(f);
+	assert_int_equal(f->r.more, 0);
+	assert_string_equal(f->tail, old);
+	assert_int_equal(count_files(f), 3);
+}
+
+static void
 overwrite(const struct fix *f, const char *name, const void *data, size_t len)
 {
 	assert_int_equal(fs_replace(f->dir, name, data, len, 0600, NULL), 0);
@@ -836,6 +875,7 @@ struct hostile {
 		struct ipc_jws jws;
 		struct ipc_csr csr;
 		struct ipc_eab eab;
+		struct ipc_keys_old keys_old;
 	} body;
 };
 
@@ -862,6 +902,10 @@ static const struct hostile hostile[] = {
 	BAD("csr: ", CSR, .tail = 1),
 	BAD("eab: ", EAB, .size = sizeof(struct ipc_eab) - 1),
 	BAD("eab: ", EAB, .tail = 1),
+	BAD("keys-old: ", KEYS_OLD, .size = 3),
+	BAD("keys-old: ", KEYS_OLD, .tail = 1),
+	BAD("bad flag", KEYS_OLD, BODY(keys_old, 2)),
+	BAD("bad flag", KEYS_OLD, BODY(keys_old, UINT32_MAX)),
 
 	BAD("bad role", KEY_NEW, BODY(key_new, 0, 0)),
 	BAD("bad role", KEY_NEW, BODY(key_new, 3, 0)),
@@ -955,6 +999,7 @@ main(void)
 		TEST(test_csr),
 		TEST(test_roles),
 		TEST(test_get_drop),
+		TEST(test_keys_old),
 		TEST(test_damaged),
 		TEST(test_not_durable),
 		TEST(test_eab),

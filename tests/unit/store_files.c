@@ -35,7 +35,7 @@ struct got {
 	enum err_kind kind;
 	int num;
 	uint64_t rev;
-	unsigned aside;
+	unsigned aside, was_aside;
 	char data[64];
 	size_t len;
 };
@@ -90,6 +90,7 @@ on_done(void *arg, const struct store_value *v, const struct err *e)
 		g->rev = v->rev;
 		g->len = v->len;
 		g->aside = v->aside;
+		g->was_aside = v->was_aside;
 		assert_int_equal(v->data[v->len], '\0');
 		(void)snprintf(g->data, sizeof(g->data), "%s", v->data);
 	} else {
@@ -489,7 +490,7 @@ static void
 test_list_bad(void **state)
 {
 	struct fix *f = *state;
-	struct listing l = { 0 };
+	struct listing l = { 0 }, again = { 0 }, orders = { 0 };
 	char *big = calloc(1, STORE_VALUE_MAX + 1), name[256];
 	int dir = fs_open_dir(f->dir, "certs", NULL);
 
@@ -506,9 +507,18 @@ test_list_bad(void **state)
 	assert_int_equal(l.n, 1);
 	assert_string_equal(l.last, "certs/good");
 	assert_int_equal(l.done.aside, 3);
+	assert_int_equal(l.done.was_aside, 0);
 	assert_int_equal(count(f, "certs", ".bad-1700000000-", NULL), 3);
 	assert_int_equal(
 	    count(f, "certs", ".bad-1700000000-huge.json", name), 1);
+	/* and the next time they are known to be there, and only there */
+	start_list(f, &again, "certs/");
+	wait_for(f, &again.done);
+	assert_int_equal(again.done.aside, 0);
+	assert_int_equal(again.done.was_aside, 3);
+	start_list(f, &orders, "orders/");
+	wait_for(f, &orders.done);
+	assert_int_equal(orders.done.was_aside, 0);
 	assert_int_equal(
 	    unlinkat(dir, ".bad-1700000000-folder.json", AT_REMOVEDIR), 0);
 	(void)close(dir);
