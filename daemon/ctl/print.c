@@ -533,6 +533,7 @@ print_cert(const struct ctl *ctl, const struct json *c)
 		{ "issuer:", "issuer" }, { "serial:", "serial" },
 		{ "key:", "key_id" }, { "account:", "account" },
 		{ "files:", "dir" }, { "order:", "order" } };
+	static const char *const third[][2] = { { "restored:", "restored" } };
 	AUTO(free) char *name = out_text(c, "name");
 	AUTO(free) char *next = out_text(c, "next");
 	AUTO(free) char *waits = out_text(c, "waiting_for");
@@ -557,6 +558,8 @@ print_cert(const struct ctl *ctl, const struct json *c)
 	out_instant(window, "until:", "end");
 	out_line("CA says why:", url);
 	alarm_line(c);
+	labelled(c, third, NELEM(third));
+	out_instant(c, "restored at:", "restored_at");
 	out_line("waiting for:", waits);
 	out_line("next:", next);
 	out_instant(c, "next at:", "next_at");

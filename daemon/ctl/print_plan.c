@@ -20,6 +20,7 @@ static const struct {
 } reasons[] = {
 	{ "new", "new" },
 	{ "names", "other names" },
+	{ "files", "damaged files" },
 	{ "key", "other key type" },
 	{ "ca", "other CA" },
 	{ "profile", "other profile" },

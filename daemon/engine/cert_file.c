@@ -383,6 +383,11 @@ cert_encode(const struct conf *conf, const struct cert *c, struct buf *out,
 	put_trouble(root, "deploy_trouble", &c->deploy_trouble);
 	if (c->old_keys != NULL)
 		json_set_str(root, "old_keys", c->old_keys);
+	json_set_bool(root, "ruined", c->have.ruined);
+	if (c->restored != NULL) {
+		json_set_str(root, "restored", c->restored);
+		set_time(root, "restored_at", c->restored_at);
+	}
 	return json_dump(root, true, out, e);
 }
 
@@ -488,6 +493,9 @@ cert_decode(const struct conf *conf, struct cert *c, const char *text,
 	}
 	if (take_text(root, "old_keys", &c->old_keys, e) == -1)
 		return -1;
+	c->have.ruined = get_bool(root, "ruined");
+	c->restored = get_dup(root, "restored");
+	c->restored_at = get_time(root, "restored_at");
 	deploy = json_get_text(root, "deploy");
 	for (i = 0; deploy != NULL && i < NELEM(deploy_names); i++)
 		if (strcmp(deploy, deploy_names[i]) == 0)

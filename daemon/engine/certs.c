@@ -75,6 +75,8 @@ cert_changed(const struct conf *conf, const struct conf_cert *cc,
 		return CHANGE_NEW;
 	if (h->made_for.names != w->names)
 		return CHANGE_NAMES;
+	if (h->ruined)
+		return CHANGE_FILES;
 	if (h->made_for.key != w->key)
 		return CHANGE_KEY;
 	if (h->made_for.profile != w->profile)
@@ -93,6 +95,7 @@ change_name(enum change c)
 		[CHANGE_NAMES] = "names",
 		[CHANGE_KEY] = "key",
 		[CHANGE_PROFILE] = "profile",
+		[CHANGE_FILES] = "files",
 		[CHANGE_CA] = "ca",
 	};
 
@@ -197,6 +200,8 @@ cert_clear(struct cert *c)
 	free(c->said);
 	c->said = NULL;
 	c->n_said = 0;
+	free(c->restored);
+	c->restored = NULL;
 	c->ca_at = c->ca_failures = c->rehearsed = 0;
 	c->rehearse = false;
 	c->deploy = DEPLOY_NONE;
@@ -322,6 +327,7 @@ load_cert(void *arg, const char *key, const struct store_value *v)
 	}
 	if (cert_decode(l->certs->conf, c, v->data, v->len, &e) == -1) {
 		cert_clear(c);
+		c->lost = true;
 		damaged(l, key, &e);
 		return;
 	}

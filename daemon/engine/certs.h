@@ -44,6 +44,7 @@ enum change {
 	CHANGE_NAMES,
 	CHANGE_KEY,
 	CHANGE_PROFILE,
+	CHANGE_FILES, /* what is there of it is of no use */
 	CHANGE_CA, /* another first CA, or the one that issued is not listed */
 	CHANGE__COUNT,
 };
@@ -61,6 +62,7 @@ struct issued {
 	uint32_t version; /* versions/<name>/<n>; 0: none installed */
 	bool replaced;    /* naming it in "replaces" is of no use any more */
 	bool hurried; /* made because the window of the one before was over */
+	bool ruined;  /* its files are damaged, and cannot be made whole */
 	char *names;  /* separated by spaces; NULL: those configured now */
 };
 
@@ -123,6 +125,8 @@ struct cert {
 	unsigned n_said;
 	bool rehearse;      /* the next try goes to that CA's test CA */
 	unsigned rehearsed; /* in vain, since the last real try */
+	char *restored;     /* what restore.c did last; NULL: nothing */
+	int64_t restored_at;
 
 	/* the run of the process */
 	struct engine *engine;
@@ -145,6 +149,7 @@ struct cert {
 	bool busy;                  /* counted by its reload command's list */
 	int64_t spent_at;           /* by this process; 0: by one before */
 	bool unsaved;               /* the last SAVE_CERT failed: tried again */
+	bool lost;                  /* what was on disk of it was damaged */
 	unsigned char shown_health; /* view.c: while it sorts */
 	int64_t turn_at;            /* plan_turns(): when it can be ordered */
 	bool forced;         /* an operator said: now, whatever the back-off */

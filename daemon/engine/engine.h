@@ -29,6 +29,7 @@
 struct control;
 struct events;
 struct sweep;
+struct restore;
 struct engine;
 
 TAILQ_HEAD(cert_list, cert);
@@ -90,6 +91,8 @@ struct engine {
 	struct heap looks; /* at renewal windows, by instant */
 	struct loop_timer *look_timer;
 	uint32_t looking;
+
+	struct restore *restore;
 
 	struct loop_timer *clock_timer;
 	struct loop_jump *jump;
@@ -186,6 +189,13 @@ bool clock_settled(struct engine *, const struct cert *);
 /* It is: what was noted in the future is not waited for (protocol Q5). */
 unsigned clock_mend(struct engine *);
 int64_t engine_now(const struct engine *); /* as the CAs have it */
+
+/* restore.c: what is on disk of certificates that are forgotten, or damaged. */
+int restore_init(struct engine *, struct err *);
+/* known(engine) runs when all that can be had from disk is in memory.  What is
+ * in service is looked after then, once a day. */
+void restore_start(struct engine *, void (*known)(struct engine *));
+void restore_done(struct engine *);
 
 /* deploy.c: reload commands. */
 int deploy_init(struct engine *, struct err *);

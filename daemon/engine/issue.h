@@ -93,6 +93,9 @@ void issue_unhold(struct cert *, struct session *);
 /* A second order within one attempt is one more for the CA's limits. */
 int issue_spend_again(struct cert *, struct session *, struct err *);
 
+/* What a certificate says of itself, taken down; all or nothing. */
+int issued_take(struct issued *, const struct x509_info *, struct err *);
+
 /* The CA may be making an order for it this moment. */
 bool issue_ordering(const struct issue *);
 /* The clock was set, or the host has slept: what is waited for may be over. */

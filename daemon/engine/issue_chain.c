@@ -169,7 +169,7 @@ start_install(struct issue *is, struct err *e)
 
 /* The keys of the versions that root keeps stay; older ones are dropped. */
 static void
-retire_key(struct issue *is)
+retire_key(struct issue *is, const char *was)
 {
 	AUTO(buf_done) struct buf list = BUF_INIT(KEPT_KEYS * 80);
 	AUTO(free) char *old = is->cert->old_keys;
@@ -177,9 +177,8 @@ retire_key(struct issue *is)
 	unsigned n = 0;
 
 	is->cert->old_keys = NULL;
-	if (is->cert->have.key_id != NULL &&
-	    strcmp(is->cert->have.key_id, is->cert->order_key) != 0) {
-		buf_puts(&list, is->cert->have.key_id);
+	if (was != NULL && strcmp(was, is->cert->order_key) != 0) {
+		buf_puts(&list, was);
 		n = 1;
 	}
 	while ((key = strsep(&rest, " ")) != NULL) {
@@ -193,12 +192,39 @@ retire_key(struct issue *is)
 		is->cert->old_keys = buf_take(&list, NULL);
 }
 
+int
+issued_take(struct issued *h, const struct x509_info *info, struct err *e)
+{
+	AUTO(free) char *key_id = strdup(info->key_id);
+	AUTO(free) char *serial = strdup(info->serial);
+	AUTO(free) char *ari_id = NULL;
+
+	if (info->ari_id != NULL)
+		ari_id = strdup(info->ari_id);
+	if (key_id == NULL || serial == NULL ||
+	    (ari_id == NULL && info->ari_id != NULL))
+		return err_nomem(e, "certificate");
+	free(h->key_id);
+	free(h->serial);
+	free(h->ari_id);
+	free(h->names);
+	h->key_id = take_ptr(key_id);
+	h->serial = take_ptr(serial);
+	h->ari_id = take_ptr(ari_id);
+	h->names = NULL;
+	h->issuer = certs_intern(info->issuer);
+	h->not_before = info->not_before;
+	h->not_after = info->not_after;
+	h->replaced = h->hurried = h->ruined = false;
+	return 0;
+}
+
 /* All or nothing: what is known of the certificate before stays whole. */
 static int
 remember(struct issue *is, uint32_t version, struct err *e)
 {
 	AUTO(pool_free) struct pool *pool = pool_new(256 << 10);
-	AUTO(free) char *key_id = NULL, *serial = NULL, *ari_id = NULL;
+	AUTO(free) char *was = NULL;
 	struct cert *c = is->cert;
 	struct issued *h = &c->have;
 	struct x509_info info;
@@ -207,34 +233,20 @@ remember(struct issue *is, uint32_t version, struct err *e)
 		return err_nomem(e, "certificate");
 	if (chain_info(is->chain, pool, &info, e) == -1)
 		return -1;
-	key_id = strdup(c->order_key);
-	serial = strdup(info.serial);
-	ari_id = info.ari_id == NULL ? NULL : strdup(info.ari_id);
-	if (key_id == NULL || serial == NULL ||
-	    (ari_id == NULL && info.ari_id != NULL))
+	was = h->key_id == NULL ? NULL : strdup(h->key_id);
+	if ((was == NULL && h->key_id != NULL) ||
+	    issued_take(h, &info, e) == -1)
 		return err_nomem(e, "certificate");
-	retire_key(is);
-	free(h->key_id);
-	free(h->serial);
-	free(h->ari_id);
-	h->key_id = take_ptr(key_id);
-	h->serial = take_ptr(serial);
-	h->ari_id = take_ptr(ari_id);
-	h->issuer = certs_intern(info.issuer);
+	retire_key(is, was);
 	h->ca = certs_intern(session_ca(is->session)->name);
 	h->account = certs_intern(session_account_url(is->session));
-	h->not_before = info.not_before;
-	h->not_after = info.not_after;
 	/* as the certificate's own instants are */
 	h->installed_at = session_now(is->session);
 	h->by_fraction =
 	    schedule_pick(info.not_before, info.not_after, h->installed_at);
 	h->made_for = c->wants;
 	h->version = version;
-	h->replaced = false;
 	h->hurried = c->window.past_since != 0;
-	free(h->names);
-	h->names = NULL;
 	window_clear(&c->window);
 	return 0;
 }

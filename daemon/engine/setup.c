@@ -52,8 +52,9 @@ engine_setup(struct engine *en, struct err *e)
 		.conf = en->conf };
 	if (certs_init(&en->certs, en->conf, en->loop, en->store, e) == -1)
 		return -1;
-	return renew_init(en, e) == -1 || ari_init(en, e) == -1 ||
-		       clock_init(en, e) == -1 || deploy_init(en, e) == -1
+	return restore_init(en, e) == -1 || renew_init(en, e) == -1 ||
+		       ari_init(en, e) == -1 || clock_init(en, e) == -1 ||
+		       deploy_init(en, e) == -1
 		   ? -1
 		   : 0;
 }
@@ -113,8 +114,8 @@ engine_republish(struct engine *en)
 	}
 }
 
-void
-engine_begin(struct engine *en)
+static void
+on_known(struct engine *en)
 {
 	renew_start(en);
 	ari_start(en);
@@ -147,9 +148,16 @@ engine_stop(struct engine *en, loop_fn *stopped)
 }
 
 void
+engine_begin(struct engine *en)
+{
+	restore_start(en, on_known);
+}
+
+void
 engine_done(struct engine *en)
 {
 	sweep_cancel(en);
+	restore_done(en);
 	ari_done(en);
 	clock_done(en);
 	renew_done(en);

@@ -29,12 +29,14 @@ struct up_op {
 		upstairs_hooked *hooked;
 		upstairs_reloaded *reloaded;
 		upstairs_forgot *forgot;
+		upstairs_found *found;
 	} done;
 	void *arg;
 };
 
 static int on_start(void *, struct chan_msg *, struct err *);
 static int on_answer(void *, struct chan_msg *, struct err *);
+static int on_found(void *, struct chan_msg *, struct err *);
 
 /* clang-format off */
 static const struct chan_rule rules[IPC__COUNT] = {
@@ -43,6 +45,7 @@ static const struct chan_rule rules[IPC__COUNT] = {
 	[IPC_HOOKED]    = { "hooked", sizeof(struct ipc_hooked), 0, 0, on_answer },
 	[IPC_RELOADED]  = { "reloaded", sizeof(struct ipc_reloaded), 0, 0, on_answer },
 	[IPC_FORGOT]    = { "forgot", sizeof(struct ipc_forgot), 0, 0, on_answer },
+	[IPC_FOUND]     = { "found", sizeof(struct ipc_found), IPC_TAIL_MAX, 0, on_found },
 };
 /* clang-format on */
 
@@ -65,6 +68,17 @@ on_answer(void *arg, struct chan_msg *m, struct err *e)
 	struct upstairs *u = arg;
 
 	return calls_answer(&u->calls, m->id, m->body, NULL, 0, e);
+}
+
+static int
+on_found(void *arg, struct chan_msg *m, struct err *e)
+{
+	const struct ipc_found *r = m->body;
+	struct upstairs *u = arg;
+
+	if (r->tail_len != m->tail_len)
+		return err_set(e, ERR_PROTO, 0, "supervisor: bad answer");
+	return calls_answer(&u->calls, m->id, r, m->tail, m->tail_len, e);
 }
 
 static void
@@ -301,6 +315,55 @@ upstairs_forget(struct upstairs *u, const char *name, upstairs_forgot *done,
 	op->done.forgot = done;
 	if (chan_send(u->chan, IPC_FORGET, id, &b, sizeof(b), NULL, 0, -1, e) ==
 	    -1) {
+		up_cancel(op);
+		return NULL;
+	}
+	return op;
+}
+
+static void
+found(void *arg, const void *body, const void *tail, size_t len,
+    const struct err *failed)
+{
+	AUTO(free) struct up_op *op = arg;
+	const struct ipc_found *r = body;
+	struct found f;
+	struct err e;
+
+	if (failed != NULL || r->failed != 0) {
+		(void)err_set(&e, ERR_LIMIT, 0, "root cannot look at it");
+		op->done.found(op->arg, NULL, failed != NULL ? failed : &e);
+		return;
+	}
+	f = (struct found){ .version = r->version,
+		.live = r->live != 0,
+		.whole = r->whole != 0,
+		.pem = tail,
+		.len = len };
+	op->done.found(op->arg, &f, NULL);
+}
+
+struct up_op *
+upstairs_find(struct upstairs *u, uint32_t cert, uint32_t skip,
+    const char *key_id, upstairs_found *done, void *arg, struct err *e)
+{
+	struct ipc_find b = { .cert = cert, .skip = skip };
+	struct up_op *op;
+	uint32_t id;
+
+	if (key_id != NULL && strlen(key_id) >= sizeof(b.key_id)) {
+		(void)err_set(e, ERR_PROTO, 0, "key id %s", key_id);
+		return NULL;
+	}
+	if (key_id != NULL)
+		memcpy(b.key_id, key_id, strlen(key_id));
+	op = op_new(u, found, arg, &id, e);
+	if (op == NULL)
+		return NULL;
+	op->done.found = done;
+	if (chan_send(u->chan, IPC_FIND, id, &b, sizeof(b), NULL, 0, -1, e) ==
+		-1 &&
+	    !calls_unheard(e)) {
 		up_cancel(op);
 		return NULL;
 	}

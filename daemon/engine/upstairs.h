@@ -48,6 +48,19 @@ struct up_op *upstairs_reload(
  * It does not matter whether an earlier call has done all or part of it. */
 struct up_op *upstairs_forget(struct upstairs *, const char *name,
     upstairs_forgot *, void *arg, struct err *);
+
+struct found {
+	uint32_t version; /* 0: no more */
+	bool live, whole; /* see ipc.h */
+	const char *pem;  /* of the whole chain; during the callback only */
+	size_t len;       /* 0: cannot be read */
+};
+typedef void upstairs_found(
+    void *arg, const struct found *, const struct err *);
+/* What versions of it there are, but for the first skip.  key_id may be NULL.
+ */
+struct up_op *upstairs_find(struct upstairs *, uint32_t cert, uint32_t skip,
+    const char *key_id, upstairs_found *, void *arg, struct err *);
 void up_cancel(struct up_op *); /* NULL is fine */
 
 /* One way: we are ready, well, and this is how things stand. */

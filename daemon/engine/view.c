@@ -228,6 +228,10 @@ brief(const struct engine *en, const struct cert *c, struct json *o)
 	if (out)
 		json_set_bool(o, "rehearsing", true);
 	set_recall(en, c, o);
+	if (c->restored != NULL) {
+		json_set_str(o, "restored", c->restored);
+		view_time(o, "restored_at", c->restored_at);
+	}
 	(void)set_trouble(o, "trouble", &c->issue_trouble);
 	set_command(en, c, set_trouble(o, "deploy_trouble", &c->deploy_trouble),
 	    "command");

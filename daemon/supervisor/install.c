@@ -81,8 +81,10 @@ key_read(const struct install *in, struct buf *key, struct err *e)
 	buf_reserve(key, KEY_MAX);
 	if (fs_read_fd(fd, key, e) == -1)
 		return err_wrap(e, "keeper/%s", name);
-	if (key->len < strlen(KEY_BEGIN) ||
-	    memcmp(key->data, KEY_BEGIN, strlen(KEY_BEGIN)) != 0)
+	if (key->len < strlen(KEY_BEGIN) + strlen(KEY_END) ||
+	    memcmp(key->data, KEY_BEGIN, strlen(KEY_BEGIN)) != 0 ||
+	    memcmp(key->data + key->len - strlen(KEY_END), KEY_END,
+		strlen(KEY_END)) != 0)
 		return err_set(e, ERR_CONFIG, 0,
 		    "keeper/%s: not a private key in PEM", name);
 	return 0;
@@ -344,5 +346,62 @@ install_run(const struct install *in, uint32_t *version, struct err *e)
 		return -1;
 	if (install_version(in, &pem, &key, version, e) == -1)
 		return err_wrap(e, "install %s", in->name);
+	return 0;
+}
+
+/* The one after skip others; 0: there are no more. */
+static uint32_t
+nth_version(const struct listing *l, uint32_t live, uint32_t skip)
+{
+	uint32_t i;
+
+	if (live != 0 && skip-- == 0)
+		return live;
+	for (i = l->n; i > 0; i--)
+		if (l->number[i - 1] != live && skip-- == 0)
+			return l->number[i - 1];
+	return 0;
+}
+
+/* Its key is the keeper's; where the keeper has lost it, any. */
+static bool
+key_right(const struct install *in, int dir)
+{
+	AUTO(buf_wipe) struct buf key = BUF_INIT(KEY_MAX);
+
+	return in->key_id[0] == '\0' || key_read(in, &key, NULL) == -1 ||
+	       file_is(dir, "privkey.pem", &key);
+}
+
+int
+install_find(const struct install *in, uint32_t skip, struct install_found *f,
+    struct buf *pem, struct err *e)
+{
+	char name[sizeof("4294967295")];
+	AUTO(close) int vdir = fs_open_dir(in->versions, in->name, e);
+	AUTO(close) int dir = -1;
+	struct listing l = { .n = 0 };
+	uint32_t live = 0;
+
+	*f = (struct install_found){ .version = 0 };
+	if (vdir == -1)
+		return e->kind == ERR_SYS && e->num == ENOENT ? 0 : -1;
+	if (fs_each(vdir, listing_entry, &l, e) == -1)
+		return -1;
+	/* what is in the way is no version: the others are there still */
+	(void)live_version(in, &live, NULL);
+	f->version = nth_version(&l, live, skip);
+	if (f->version == 0)
+		return 0;
+	f->live = f->version == live;
+	(void)snprintf(name, sizeof(name), "%" PRIu32, f->version);
+	dir = fs_open_dir(vdir, name, e);
+	if (dir == -1 && (e->kind != ERR_SYS || e->num == EMFILE ||
+			     e->num == ENFILE || e->num == EIO))
+		return -1;
+	f->whole =
+	    dir != -1 && version_whole(vdir, f->version) && key_right(in, dir);
+	if (dir == -1 || fs_read(dir, "fullchain.pem", pem, NULL) == -1)
+		buf_reset(pem);
 	return 0;
 }

@@ -10,10 +10,12 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lib/base/buf.h"
 #include "lib/base/err.h"
 
 #define INSTALL_KEEP 3 /* versions, the live one among them */
@@ -33,3 +35,17 @@ struct install {
  * error: it may try again later, and nothing is lost.
  */
 int install_run(const struct install *, uint32_t *version, struct err *);
+
+struct install_found {
+	uint32_t version; /* 0: no more */
+	bool live;
+	bool whole; /* its files are all there, and agree */
+};
+
+/*
+ * What versions there are: the live one, then the others, newest first; skip
+ * so many.  pem becomes its fullchain.pem, or stays empty.  Of in, versions,
+ * live, keeper, keeper_uid, name and key_id count; key_id may be "".
+ */
+int install_find(const struct install *, uint32_t skip, struct install_found *,
+    struct buf *pem, struct err *);

@@ -105,6 +105,45 @@ on_install(void *arg, struct chan_msg *m, struct err *e)
 }
 
 static int
+on_find(void *arg, struct chan_msg *m, struct err *e)
+{
+	const struct ipc_find *req = m->body;
+	const struct child *c = arg;
+	const struct super *s = c->super;
+	AUTO(buf_done) struct buf pem = BUF_INIT(IPC_TAIL_MAX);
+	struct install_found found;
+	struct ipc_found reply = { .version = 0 };
+	struct install in = { .versions = s->state.versions,
+		.live = s->state.live,
+		.keeper = s->state.keeper,
+		.keeper_uid = s->state.keeper_ids.uid,
+		.key_id = req->key_id };
+
+	if (!heard(c))
+		return 0;
+	if (req->cert >= s->setup->conf->n_certs)
+		return err_set(
+		    e, ERR_PROTO, 0, "no certificate %" PRIu32, req->cert);
+	if (!CHAN_TEXT_OK(req->key_id) ||
+	    (req->key_id[0] != '\0' &&
+		!str_is_hex(req->key_id, IPC_KEY_ID - 1)))
+		return err_set(e, ERR_PROTO, 0, "not a key id");
+	in.name = s->setup->conf->certs[req->cert].name;
+	if (install_find(&in, req->skip, &found, &pem, e) == -1) {
+		log_warn("cannot look at its versions", KV("cert", in.name),
+		    KV("error", e->what));
+		found.version = 0;
+		reply.failed = 1;
+	}
+	reply.version = found.version;
+	reply.live = found.live;
+	reply.whole = found.whole;
+	reply.tail_len = (uint32_t)pem.len;
+	return chan_send(c->chan, IPC_FOUND, m->id, &reply, sizeof(reply),
+	    pem.data, pem.len, -1, e);
+}
+
+static int
 on_hook(void *arg, struct chan_msg *m, struct err *e)
 {
 	const struct ipc_hook *req = m->body;
@@ -218,6 +257,7 @@ const struct chan_rule requests_of_engine[IPC__COUNT] = {
 	[IPC_STATUS]  = { "status",  sizeof(struct ipc_status),  0, 0,         on_status  },
 	[IPC_ALIVE]   = { "alive",   sizeof(struct ipc_empty),   0, 0,         on_alive   },
 	[IPC_FORGET]  = { "forget",  sizeof(struct ipc_forget),  0, 0,         on_forget  },
+	[IPC_FIND]    = { "find",    sizeof(struct ipc_find),    0, 0,         on_find    },
 };
 
 const struct chan_rule requests_of_keeper[IPC__COUNT] = {

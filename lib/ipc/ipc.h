@@ -65,6 +65,9 @@ enum ipc_type {
 	IPC_KEYS_OLD,
 	/* keeper to engine, with the id of the request */
 	IPC_KEY_REPLY,
+	/* engine to supervisor, and its answer */
+	IPC_FIND,
+	IPC_FOUND,
 	IPC__COUNT,
 };
 
@@ -130,6 +133,22 @@ struct ipc_forgot {
 	uint32_t missing; /* 1: root has nothing of that name */
 	char error[IPC_ERROR];
 	char path[IPC_PATH]; /* where its files are now */
+};
+
+/* What is there of cert: the live version, then the others, newest first. */
+struct ipc_find {
+	uint32_t cert;
+	uint32_t skip; /* so many of them */
+	char
+	    key_id[IPC_KEY_ID]; /* its key, as far as the engine knows; or "" */
+};
+
+struct ipc_found {        /* + tail: fullchain.pem, if it can be read */
+	uint32_t version; /* 0: no more of them */
+	uint32_t live;    /* 1: it is that one */
+	uint32_t whole;   /* 1: its files are all there, and agree */
+	uint32_t failed;  /* 1: it could not be looked at, whatever is there */
+	uint32_t tail_len;
 };
 
 struct ipc_status { /* for systemd's STATUS= */

@@ -9,8 +9,8 @@
 
 #include "lib/base/str.h"
 
-const char *const store_kinds[] = { "accounts", "budgets", "certs", "orders",
-	NULL };
+const char *const store_kinds[] = { "accounts", "budgets", "certs", "damage",
+	"orders", NULL };
 
 bool
 store_key_ok(const char *key)

@@ -2,7 +2,7 @@
 /*
  * Where accounts and renewal state live.
  *
- * A key is "accounts/<ca>" or "certs/<name>" or "orders/<name>", both parts
+ * A key is of one of store_kinds, "accounts/<ca>", "certs/<name>", both parts
  * str_is_name().  Every value has a revision; a put names the revision that it
  * replaces, so that of two daemons that both renewed, one learns that it lost
  * (ERR_STALE).  Written for etcd; files imitate it.
@@ -69,8 +69,8 @@ struct store_ops {
 	 * be back */
 	struct store_op *(*drop)(struct store *, const char *key, store_done *,
 	    void *arg, struct err *);
-	/* Every value below "accounts/", "certs/" or "orders/", in any order,
-	 * then done. */
+	/* Every value below "certs/" or another kind, in any order, then
+	 * done. */
 	struct store_op *(*list)(struct store *, const char *prefix,
 	    store_each *, store_done *, void *arg, struct err *);
 	/*
@@ -94,14 +94,13 @@ struct store {
 
 /*
  * Files below dir, which stays the caller's: accounts/<ca>.json,
- * certs/<name>.json, orders/<name>.json, each replaced durably.  Makes the
- * folders.
+ * certs/<name>.json, ..., each replaced durably.  Makes the folders.
  */
 struct store *store_files(struct loop *, int dir, struct err *);
 void store_free(struct store *); /* NULL is fine */
 DEFINE_AUTO(struct store, store_free)
 
-/* The three kinds of keys, NULL behind: "accounts", "certs", "orders". */
+/* The kinds of keys, NULL behind. */
 extern const char *const store_kinds[];
 
 bool store_key_ok(const char *key);

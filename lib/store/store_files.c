@@ -24,7 +24,7 @@
 #include "lib/base/fs.h"
 #include "lib/base/str.h"
 
-#define KINDS     4
+#define KINDS     5
 #define BATCH     128         /* values of a listing in one turn */
 #define PUTS_MAX  32          /* that become durable together */
 #define NAMES_MAX (64u << 20) /* bytes of file names in a listing */
@@ -36,7 +36,7 @@
 #define JOURNAL_LINE_MAX (32u << 10) /* more than any line is long */
 
 static const char *const extensions[KINDS] = { ".json", ".json", ".json",
-	".json" };
+	".json", ".json" };
 
 enum what { GET, PUT, DROP, LIST };
 

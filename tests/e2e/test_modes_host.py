@@ -208,20 +208,138 @@ def test_r21_failing_loop(mock, acmed):
     assert ca.acme.limits.refused == 0
 
 
+def restored(d, version, timeout=20):
+    until(lambda: d.version(A) == version and d.cert(A).get("restored"),
+          timeout, f"version {version}")
+    check_pair(d.live(A))
+    return d.cert(A)["restored"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"\0" * 512],
+                         ids=["empty", "cut", "zeroes"])
+def test_r21_lost_memory(mock, acmed, damage):
+    """Q4: it is made anew from what is in service, however often, and nothing
+    is ordered for it."""
+    ca = mock("limits letsencrypt")
+    d = acmed(ca, [A, B]).start()
+    d.installed(A, B)
+    was = d.cert(A)
+    for _ in range(8):
+        d.stop()
+        (d.state / f"engine/certs/{A}.json").write_bytes(damage)
+        d.start()
+        assert "memory was damaged or gone: made anew from version 1" in \
+            restored(d, 1)
+    c = d.cert(A)
+    assert c["state"] == "valid" and c["health"] == "ok"
+    for key in ("not_after", "issued_by"):
+        assert c[key] == was[key]
+    assert "its memory was damaged or gone" in d.ctl("show", A).stdout
+    assert ca.orders == ca.issued == 2
+    d.stop()
+    assert d.serial(A) == int(d.remembered(A)["certificate"]["serial"], 16)
+    d.start()
+    d.renew(A)
+    d.installed(A, version=2)
+
+
+@pytest.mark.parametrize("damage", ["empty", "removed", "other"])
+def test_r21_damaged_key(mock, acmed, work, damage):
+    """Q4: the keeper has it still."""
+    log = work / "log"
+    ca = mock("limits letsencrypt")
+    d = acmed(ca, [A, B],
+              reload=script(work / "hook", f"echo >>{log}")).start()
+    d.installed(A, B)
+    other = (d.live(B) / "privkey.pem").read_bytes()
+    for version in range(2, 8):
+        d.stop()
+        key = d.live(A) / "privkey.pem"
+        if damage == "removed":
+            key.unlink()
+        else:
+            key.write_bytes(b"" if damage == "empty" else other)
+        ran = len(log.read_text())
+        d.start()
+        assert "files were damaged: made anew" in restored(d, version)
+        until(lambda: len(log.read_text()) > ran, 20, "the reload command")
+    assert ca.orders == ca.issued == 2
+    assert d.cert(A)["state"] == "valid"
+
+
+def test_r21_swapped_by_hand(mock, acmed):
+    """Q4: another version that is whole is somebody's wish; a link that points
+    to nothing is none."""
+    ca = mock()
+    d = acmed(ca, [A]).start()
+    d.installed(A)
+    d.renew(A)
+    d.installed(A, version=2)
+    d.stop()
+    link = d.state / "live" / A
+    link.unlink()
+    link.symlink_to(f"../versions/{A}/1")
+    d.start()
+    d.wait("another version is live than was installed last: left so", cert=A)
+    assert d.version(A) == 1
+    for target in (None, f"../versions/{A}/77"):
+        d.stop()
+        link.unlink()
+        if target:
+            link.symlink_to(target)
+        d.start()
+        restored(d, 2)
+    assert ca.orders == 2
+
+
+def test_r21_older_version(mock, acmed):
+    """Q4: nothing of the latest can be read, so the one before is in service;
+    that is not due, and nothing is ordered."""
+    ca = mock()
+    d = acmed(ca, [A]).start()
+    d.installed(A)
+    d.renew(A)
+    d.installed(A, version=2)
+    old = (d.state / f"versions/{A}/1/fullchain.pem").read_bytes()
+    d.stop()
+    for p in d.live(A).iterdir():
+        p.write_bytes(b"")
+    d.start()
+    assert "an older one is in service again, from version 1" in restored(d, 3)
+    assert (d.live(A) / "fullchain.pem").read_bytes() == old
+    assert ca.orders == 2
+
+
 def test_r21_damaged_files(mock, acmed):
-    """Q4: files that go missing again and again do not use up the five
-    certificates of a week."""
+    """Q4: all of them, again and again, do not use up the five certificates of
+    a week; nor with the memory of it."""
     ca = mock("limits letsencrypt")
     d = acmed(ca, [A]).start()
     d.installed(A)
-    for _ in range(8):
+    for i in range(8):
         d.stop()
-        for p in d.live(A).iterdir():
+        for p in (d.state / "versions").glob("*/*/*.pem"):
             p.write_bytes(b"")
+        if i % 2:
+            (d.state / f"engine/certs/{A}.json").write_bytes(b"{")
         d.start()
-        until(lambda: d.cert(A)["state"] in ("valid", "none"), 20)
-    assert ca.issued <= 3
+        if i < 2:
+            until(lambda: ca.issued == i + 2, 20, "another one")
+            until(lambda: d.cert(A)["state"] == "valid", 20)
+            check_pair(d.live(A))
+        else:
+            until(lambda: d.cert(A).get("trouble", {}).get("type") ==
+                  "damaged", 20, "it to be told")
+    assert ca.issued == ca.orders == 3
     assert ca.acme.limits.refused == 0
+    t = until(lambda: d.cert(A).get("trouble"), 10)
+    assert t["type"] == "damaged" and t["operator"] is True
+    assert 6.9 * 86400 < seconds_to(t["next"]) < 7 * 86400
+    assert "damaged more than 2 times in a week" in d.ctl("status").stdout
+    d.renew(A)
+    until(lambda: ca.issued == 4, 20, "a person's word to count")
+    until(lambda: d.cert(A)["state"] == "valid", 20)
+    check_pair(d.live(A))
 
 
 def test_r33_backoff(mock, acmed):

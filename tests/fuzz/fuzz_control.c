@@ -185,6 +185,20 @@ upstairs_forget(struct upstairs *u, const char *name, upstairs_forgot *done,
 	return NULL;
 }
 
+struct up_op *
+upstairs_find(struct upstairs *u, uint32_t cert, uint32_t skip,
+    const char *key_id, upstairs_found *done, void *arg, struct err *e)
+{
+	(void)u;
+	(void)cert;
+	(void)skip;
+	(void)key_id;
+	(void)done;
+	(void)arg;
+	(void)err_set(e, ERR_PROTO, 0, "no supervisor");
+	return NULL;
+}
+
 void
 up_cancel(struct up_op *op)
 {

@@ -1053,6 +1053,26 @@ do_install(char *args)
 	    args, sim_root.install_fails, sizeof(sim_root.install_fails));
 }
 
+/* "files NAME key|damaged|all": what is there of it has a damaged key, is
+ * damaged, the version before as well. */
+static int
+do_files(char *args)
+{
+	struct sim_files *f = sim_files(word(&args));
+
+	if (f == NULL)
+		return mismatch("nothing was installed");
+	if (strcmp(args, "key") == 0)
+		f->v[0].key_damaged = true;
+	else if (strcmp(args, "damaged") == 0)
+		f->v[0].damaged = true;
+	else if (strcmp(args, "all") == 0)
+		f->v[0].damaged = f->v[1].damaged = true;
+	else
+		return mismatch("not key, damaged or all");
+	return 0;
+}
+
 static int
 do_hook(char *args)
 {
@@ -1465,6 +1485,12 @@ x_served(char *args)
 }
 
 static int
+x_restored(char *args)
+{
+	return want_text("restored", subject()->restored, args);
+}
+
+static int
 x_operator(char *args)
 {
 	return want_text(
@@ -1627,6 +1653,7 @@ static const struct command expectations[] = {
 	{ "rehearse",       x_rehearse },
 	{ "renewal",        x_renewal },
 	{ "requests",       x_requests },
+	{ "restored",       x_restored },
 	{ "retry",          x_retry },
 	{ "row",            x_row },
 	{ "saved",          x_saved },
@@ -1659,6 +1686,7 @@ static const struct command commands[] = {
 	{ "end",     do_end },
 	{ "expect",  do_expect },
 	{ "fetch",   do_fetch },
+	{ "files",   do_files },
 	{ "hook",    do_hook },
 	{ "install", do_install },
 	{ "keeper",  do_keeper },

@@ -104,6 +104,19 @@ unsigned sim_key_number(const char *key_id); /* 0: none */
 void sim_keys_reset(void);
 
 /* sim_upstairs.c: root */
+#define SIM_VERSIONS 2
+
+/* What it has of a certificate, the latest first. */
+struct sim_files {
+	char name[IPC_NAME];
+	struct sim_version {
+		uint32_t version; /* 0: none */
+		char *pem;
+		size_t len;
+		bool key_damaged, damaged;
+	} v[SIM_VERSIONS];
+};
+
 extern struct sim_root {
 	unsigned installs, hooks, hooked_certs;
 	char install_fails[256], hook_fails[256]; /* "": works */
@@ -113,7 +126,9 @@ extern struct sim_root {
 	struct ipc_status status;
 	/* runs at each install that worked; may be NULL */
 	void (*installed)(uint32_t cert, const struct install *);
+	struct sim_files files[16];
 } sim_root;
+struct sim_files *sim_files(const char *name); /* NULL: none */
 void sim_root_reset(void);
 
 /* sim_engine.c: the engine's own parts, put together as main.c does */

@@ -179,9 +179,14 @@ keys_get(struct keys *k, enum ipc_role role, const char *key_id,
 	struct keys_op *op = op_new(k, "get", done, arg, e);
 	unsigned long n = 0;
 
-	(void)role;
 	if (op == NULL || op->failed)
 		return op;
+	if (role == IPC_ROLE_CERT) {
+		n = sim_key_number(key_id);
+		if (n == 0 || (sim_keeper.lost_certs & 1u << n) != 0)
+			set_missing(op);
+		return op;
+	}
 	if (key_id[0] == 'a')
 		n = strtoul(key_id + strlen(key_id) - 2, NULL, 16);
 	if (key_id[0] != 'a' || n > sim_keeper.n_accounts ||

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/cleanup.h"
 #include "tests/scenarios/sim.h"
 
 struct upstairs {
@@ -17,6 +18,9 @@ struct up_op {
 	upstairs_installed *installed;
 	upstairs_hooked *hooked;
 	upstairs_forgot *forgot;
+	upstairs_found *found;
+	struct found what;
+	uint32_t version;
 	void *arg;
 };
 static TAILQ_HEAD(, up_op) ops = TAILQ_HEAD_INITIALIZER(ops);
@@ -27,7 +31,60 @@ static struct upstairs the_root;
 void
 sim_root_reset(void)
 {
+	size_t i, j;
+
+	for (i = 0; i < NELEM(sim_root.files); i++)
+		for (j = 0; j < SIM_VERSIONS; j++)
+			free(sim_root.files[i].v[j].pem);
 	memset(&sim_root, 0, sizeof(sim_root));
+}
+
+struct sim_files *
+sim_files(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < NELEM(sim_root.files); i++)
+		if (strcmp(sim_root.files[i].name, name) == 0)
+			return &sim_root.files[i];
+	return NULL;
+}
+
+static const char *
+name_of(uint32_t cert)
+{
+	return sim_engine()->conf->certs[cert].name;
+}
+
+/* A new version of it, unless it is live already; 0: no memory. */
+static uint32_t
+files_put(const struct install *in)
+{
+	const char *name = name_of(in->cert);
+	struct sim_files *f = sim_files(name);
+	struct sim_version *v;
+	size_t len = in->leaf_len + in->chain_len, i;
+	char *pem;
+
+	if (f == NULL)
+		f = sim_files("");
+	if (f == NULL)
+		return ++sim_root.installs;
+	(void)snprintf(f->name, sizeof(f->name), "%s", name);
+	v = f->v;
+	if (v->version != 0 && !v->damaged && !v->key_damaged &&
+	    v->len == len && memcmp(v->pem, in->pem, len) == 0)
+		return v->version;
+	pem = strndup(in->pem, len);
+	if (pem == NULL)
+		return 0;
+	free(v[SIM_VERSIONS - 1].pem);
+	for (i = SIM_VERSIONS - 1; i > 0; i--)
+		v[i] = v[i - 1];
+	*v = (struct sim_version){
+		.version = ++sim_root.installs, .pem = pem, .len = len
+	};
+	return v->version;
 }
 
 static void
@@ -44,7 +101,7 @@ on_install(struct up_op *op)
 	struct err e;
 
 	if (sim_root.install_fails[0] == '\0') {
-		op->installed(op->arg, sim_root.installs, NULL);
+		op->installed(op->arg, op->version, NULL);
 		return;
 	}
 	(void)err_set(&e, ERR_SYS, 0, "%s", sim_root.install_fails);
@@ -90,6 +147,8 @@ on_timer(void *arg)
 		on_install(op);
 	else if (op->forgot != NULL)
 		on_forget(op);
+	else if (op->found != NULL)
+		op->found(op->arg, &op->what, NULL);
 	else
 		on_hook(op);
 	TAILQ_INSERT_HEAD(&ops, op, link);
@@ -146,7 +205,12 @@ upstairs_install(struct upstairs *u, const struct install *in,
 		return NULL;
 	op->installed = done;
 	if (sim_root.install_fails[0] == '\0') {
-		sim_root.installs++;
+		op->version = files_put(in);
+		if (op->version == 0) {
+			op_free(op);
+			(void)err_nomem(e, "installing");
+			return NULL;
+		}
 		if (sim_root.installed != NULL)
 			sim_root.installed(in->cert, in);
 	}
@@ -194,6 +258,32 @@ upstairs_forget(struct upstairs *u, const char *name, upstairs_forgot *done,
 	(void)snprintf(
 	    sim_root.forgotten, sizeof(sim_root.forgotten), "%s", name);
 	loop_timer_set(op->timer, 20);
+	return op;
+}
+
+/* No files of what a test says that there is: then nobody answers. */
+struct up_op *
+upstairs_find(struct upstairs *u, uint32_t cert, uint32_t skip,
+    const char *key_id, upstairs_found *done, void *arg, struct err *e)
+{
+	const struct sim_files *f = sim_files(name_of(cert));
+	struct up_op *op = op_new(u, arg, e);
+
+	(void)key_id;
+	if (op == NULL)
+		return NULL;
+	op->found = done;
+	if (f != NULL && skip < SIM_VERSIONS && f->v[skip].version != 0) {
+		const struct sim_version *v = &f->v[skip];
+
+		op->what = (struct found){ .version = v->version,
+			.live = skip == 0,
+			.whole = !v->damaged && !v->key_damaged,
+			.pem = v->damaged ? NULL : v->pem,
+			.len = v->damaged ? 0 : v->len };
+	}
+	if (f != NULL || sim_engine()->certs.all[cert].have.version == 0)
+		loop_timer_set(op->timer, 0);
 	return op;
 }
 

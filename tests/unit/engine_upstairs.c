@@ -19,7 +19,7 @@ static struct loop *loop;
 static struct upstairs *up;
 static struct chan *root;
 static struct ipc_forgot answer;
-static char asked[IPC_NAME], path[IPC_PATH];
+static char asked[IPC_NAME + 32], path[IPC_PATH];
 static unsigned answers;
 static struct err error;
 
@@ -29,12 +29,28 @@ on_forget(void *arg, struct chan_msg *m, struct err *e)
 	const struct ipc_forget *req = m->body;
 
 	(void)arg;
-	memcpy(asked, req->name, sizeof(asked));
+	memcpy(asked, req->name, sizeof(req->name));
 	return chan_send(
 	    root, IPC_FORGOT, m->id, &answer, sizeof(answer), NULL, 0, -1, e);
 }
 
+static struct ipc_found what;
+static const char *tail;
+
+static int
+on_find(void *arg, struct chan_msg *m, struct err *e)
+{
+	const struct ipc_find *req = m->body;
+
+	(void)arg;
+	(void)snprintf(asked, sizeof(asked), "%u %u %s", req->cert, req->skip,
+	    req->key_id);
+	return chan_send(root, IPC_FOUND, m->id, &what, sizeof(what), tail,
+	    strlen(tail), -1, e);
+}
+
 static const struct chan_rule rules[IPC__COUNT] = {
+	[IPC_FIND] = { "find", sizeof(struct ipc_find), 0, 0, on_find },
 	[IPC_FORGET] = { "forget", sizeof(struct ipc_forget), 0, 0, on_forget },
 };
 
@@ -161,6 +177,60 @@ long_name(void **state)
 }
 
 static void
+found(void *arg, const struct found *f, const struct err *e)
+{
+	assert_ptr_equal(arg, &answers);
+	answers++;
+	error = e == NULL ? (struct err){ .kind = ERR_NONE } : *e;
+	(void)snprintf(path, sizeof(path), "none");
+	if (f != NULL)
+		(void)snprintf(path, sizeof(path), "%u %d %d %.*s", f->version,
+		    f->live, f->whole, (int)f->len, f->len == 0 ? "" : f->pem);
+	loop_stop(loop);
+}
+
+static void
+find(const char *key_id)
+{
+	struct err e;
+
+	answers = 0;
+	assert_non_null(upstairs_find(up, 7, 2, key_id, found, &answers, &e));
+	assert_int_equal(loop_run(loop, NULL), 0);
+	assert_int_equal(answers, 1);
+}
+
+static void
+finds(void **state)
+{
+	char id[IPC_KEY_ID + 1];
+	struct err e;
+
+	(void)state;
+	tail = "PEM";
+	what = (struct ipc_found){
+		.version = 4, .live = 1, .whole = 1, .tail_len = 3
+	};
+	find("key");
+	assert_string_equal(asked, "7 2 key");
+	assert_string_equal(path, "4 1 1 PEM");
+	tail = "";
+	what = (struct ipc_found){ .version = 0 };
+	find(NULL);
+	assert_string_equal(asked, "7 2 ");
+	assert_string_equal(path, "0 0 0 ");
+	assert_int_equal(error.kind, ERR_NONE);
+	/* not to know is not to find nothing */
+	what.failed = 1;
+	find(NULL);
+	assert_string_equal(path, "none");
+	assert_int_equal(error.kind, ERR_LIMIT);
+	memset(id, 'a', sizeof(id) - 1);
+	id[sizeof(id) - 1] = '\0';
+	assert_null(upstairs_find(up, 7, 0, id, found, &answers, &e));
+}
+
+static void
 stop(void *arg)
 {
 	(void)arg;
@@ -188,7 +258,7 @@ main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 	const struct CMUnitTest tests[] = { T(archived), T(missing), T(refused),
-		T(bad_path), T(long_name), T(cancelled) };
+		T(bad_path), T(long_name), T(cancelled), T(finds) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

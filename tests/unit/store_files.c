@@ -789,7 +789,7 @@ test_bad_folder(void **state)
 	int dir = fs_open_dir(f->dir, "certs", NULL);
 	struct err e;
 
-	write_file(f, "certs", "orders", "", 0);
+	write_file(f, "certs", "damage", "", 0);
 	assert_null(store_files(f->loop, dir, &e));
 	assert_int_equal(e.kind, ERR_SYS);
 	assert_int_equal(unlinkat(dir, "accounts", AT_REMOVEDIR), 0);

@@ -34,6 +34,7 @@
 #include "tests/unit/folder.h"
 
 #define ID_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define ID_C "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
 #define ID_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 #define B64  "MIIBszCCAVmgAwIBAgIUQYzkYcJmzU0wCgYIKoZIzj0EAwIwFTETMBEGA1UEAwwK\n"
 #define CERT(tag)                                   \
@@ -88,6 +89,16 @@ world_close(void)
 	(void)close(w.live);
 	(void)close(w.keeper);
 	(void)close(w.top);
+}
+
+static int
+rm_version(const char *number)
+{
+	char path[PATH_MAX];
+
+	(void)snprintf(
+	    path, sizeof(path), "%s/versions/www/%s", w.path, number);
+	return folder_remove(path);
 }
 
 static int
@@ -721,6 +732,98 @@ reader(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* "1 live whole; PEM", and so on. */
+static const char *
+find(const char *key_id, uint32_t skip)
+{
+	static char out[4096];
+	AUTO(buf_done) struct buf pem = BUF_INIT(sizeof(out));
+	const struct install in = { .versions = w.versions,
+		.live = w.live,
+		.keeper = w.keeper,
+		.keeper_uid = getuid(),
+		.name = "www",
+		.key_id = key_id };
+	struct install_found f;
+	struct err e;
+
+	if (install_find(&in, skip, &f, &pem, &e) == -1)
+		return "error";
+	(void)snprintf(out, sizeof(out), "%u%s%s; %s", f.version,
+	    f.live ? " live" : "", f.whole ? " whole" : "", buf_str(&pem));
+	return out;
+}
+
+static void
+found(void **state)
+{
+	(void)state;
+	assert_string_equal(find("", 0), "0; ");
+	(void)install_ok(ID_A, CERT("AAAA"), CERT("CCCC"));
+	assert_string_equal(
+	    find("", 0), "1 live whole; " CERT("AAAA") CERT("CCCC"));
+	assert_string_equal(find("", 1), "0; ");
+	(void)install_ok(ID_B, CERT("BBBB"), "");
+	(void)install_ok(ID_A, CERT("DDDD"), "");
+	assert_string_equal(find(ID_A, 0), "3 live whole; " CERT("DDDD"));
+	assert_string_equal(find("", 1), "2 whole; " CERT("BBBB"));
+	assert_string_equal(find("", 2), "1 whole; " CERT("AAAA") CERT("CCCC"));
+	assert_string_equal(find("", 3), "0; ");
+	/* somebody else's idea of what is live */
+	assert_int_equal(unlinkat(w.live, "www", 0), 0);
+	assert_int_equal(symlinkat("../versions/www/1", w.live, "www"), 0);
+	assert_string_equal(
+	    find("", 0), "1 live whole; " CERT("AAAA") CERT("CCCC"));
+	assert_string_equal(find("", 1), "3 whole; " CERT("DDDD"));
+	assert_int_equal(unlinkat(w.live, "www", 0), 0);
+	assert_string_equal(find("", 0), "3 whole; " CERT("DDDD"));
+	assert_int_equal(mkdirat(w.live, "www", 0755), 0);
+	assert_string_equal(find("", 0), "3 whole; " CERT("DDDD"));
+}
+
+static void
+found_damaged(void **state)
+{
+	int dir;
+
+	(void)state;
+	(void)install_ok(ID_A, CERT("AAAA"), CERT("CCCC"));
+	dir = openat(w.versions, "www/1", O_RDONLY | O_DIRECTORY);
+	assert_int_not_equal(dir, -1);
+	/* another key, whole as it is; the keeper knows */
+	put(dir, "privkey.pem", KEY("Qg=="));
+	assert_string_equal(
+	    find(ID_A, 0), "1 live; " CERT("AAAA") CERT("CCCC"));
+	assert_string_equal(
+	    find("", 0), "1 live whole; " CERT("AAAA") CERT("CCCC"));
+	assert_string_equal(
+	    find(ID_C, 0), "1 live whole; " CERT("AAAA") CERT("CCCC"));
+	put(dir, "privkey.pem", "");
+	assert_string_equal(find("", 0), "1 live; " CERT("AAAA") CERT("CCCC"));
+	put(dir, "privkey.pem", KEY("QQ=="));
+	put(dir, "cert.pem", "");
+	assert_string_equal(
+	    find(ID_A, 0), "1 live; " CERT("AAAA") CERT("CCCC"));
+	put(dir, "cert.pem", CERT("AAAA"));
+	assert_string_equal(
+	    find(ID_A, 0), "1 live whole; " CERT("AAAA") CERT("CCCC"));
+	put(dir, "fullchain.pem", "");
+	assert_string_equal(find(ID_A, 0), "1 live; ");
+	assert_int_equal(unlinkat(dir, "fullchain.pem", 0), 0);
+	assert_int_equal(
+	    symlinkat("cert.pem", dir, "fullchain.pem"), 0); /* not followed */
+	assert_string_equal(find(ID_A, 0), "1 live; ");
+	/* and mended: what is live is not, so there is a new version */
+	assert_int_equal(install_ok(ID_A, CERT("AAAA"), CERT("CCCC")), 2);
+	assert_string_equal(
+	    find(ID_A, 0), "2 live whole; " CERT("AAAA") CERT("CCCC"));
+	(void)close(dir);
+	/* the live one is gone altogether */
+	(void)rm_version("2");
+	assert_string_equal(find(ID_A, 0), "2 live; ");
+	assert_string_equal(find(ID_A, 1), "1; ");
+}
+
 int
 main(void)
 {
@@ -729,7 +832,7 @@ main(void)
 		T(pruned), T(rolled_back), T(leftovers), T(damaged),
 		T(bad_text), T(pem_with_nul), T(bad_memfd), T(bad_key),
 		T(wrong_owner), T(in_the_way), T(crash_anywhere), T(no_inodes),
-		T(disk_full), T(reader) };
+		T(disk_full), T(reader), T(found), T(found_damaged) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

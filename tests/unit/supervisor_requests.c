@@ -588,6 +588,45 @@ bad_forgets(void **state)
 	expect_end(engine);
 }
 
+static void
+finds(void **state)
+{
+	struct ipc_find m = { 0 };
+	struct ipc_found r;
+
+	(void)state;
+	send_raw(engine, IPC_FIND, 7, &m, sizeof(m), -1);
+	expect(IPC_FOUND, 7, &r, sizeof(r));
+	assert_int_equal(r.version, 0);
+	assert_int_equal(r.failed, 0);
+	assert_int_equal(r.tail_len, 0);
+	/* no folder at all: that says nothing of what is there */
+	assert_int_equal(symlinkat("/nonexistent", s.state.versions, "www"), 0);
+	send_raw(engine, IPC_FIND, 8, &m, sizeof(m), -1);
+	expect(IPC_FOUND, 8, &r, sizeof(r));
+	assert_int_equal(r.version, 0);
+	assert_int_equal(r.failed, 1);
+	assert_int_equal(unlinkat(s.state.versions, "www", 0), 0);
+	assert_int_equal(s.phase, PHASE_UP);
+}
+
+static void
+bad_finds(void **state)
+{
+	struct ipc_find m = { .cert = 2 };
+
+	(void)state;
+	send_raw(engine, IPC_FIND, 1, &m, sizeof(m), -1);
+	expect_end(engine);
+	m.cert = 0;
+	memcpy(m.key_id, "../x", 4);
+	send_raw(engine, IPC_FIND, 1, &m, sizeof(m), -1);
+	expect_end(engine);
+	memset(m.key_id, 'a', sizeof(m.key_id)); /* no NUL */
+	send_raw(engine, IPC_FIND, 1, &m, sizeof(m), -1);
+	expect_end(engine);
+}
+
 /* Only systemd's part of a refusal. */
 static void
 drain_notify(const char *want)
@@ -768,8 +807,8 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 	const struct CMUnitTest tests[] = { T(sizes), T(types), T(descriptors),
 		T(short_frames), T(ready), T(status), T(installs),
-		T(bad_installs), T(hook), T(forgets), T(bad_forgets),
-		T(bad_reloads), T(long_report), T(good_reload),
+		T(bad_installs), T(hook), T(forgets), T(bad_forgets), T(finds),
+		T(bad_finds), T(bad_reloads), T(long_report), T(good_reload),
 		T(reload_is_passed_on), T(not_heard) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
