@@ -115,18 +115,18 @@ struct cert {
 	/* persisted in certs/<name> */
 	struct trouble issue_trouble, deploy_trouble;
 	struct issued have;
-	enum deploy deploy;
 	char *old_keys; /* of the versions that are kept, newest first */
 	int64_t saved_at;
 	struct window window;
+	char *restored; /* what restore.c did last; NULL: nothing */
+	int64_t restored_at;
+	struct said *said;    /* failover_said(): n_said of them */
 	uint32_t ca_at;       /* which CA of its list is next (failover.h) */
 	unsigned ca_failures; /* there, in a row, that another may not have */
-	struct said *said;    /* failover_said(): n_said of them */
+	bool rehearse;        /* the next try goes to that CA's test CA */
+	unsigned rehearsed;   /* in vain, since the last real try */
 	unsigned n_said;
-	bool rehearse;      /* the next try goes to that CA's test CA */
-	unsigned rehearsed; /* in vain, since the last real try */
-	char *restored;     /* what restore.c did last; NULL: nothing */
-	int64_t restored_at;
+	enum deploy deploy;
 
 	/* the run of the process */
 	struct engine *engine;
@@ -139,22 +139,22 @@ struct cert {
 	struct heap_item ready; /* in a CA's heap, by urgency */
 	struct heap_item look;  /* at its window, by instant */
 	struct ask *looking;
-	uint32_t queue; /* the CA whose heap it is in, or which is at it */
-	uint32_t crowd; /* of its domain, beyond the CA's limit: crowd.c */
-	bool parked;    /* under way, but counts for no place there */
-	bool limited;   /* in its heap of those that wait for a limit */
-	char *waits;    /* the limit that it waits for; NULL: none */
+	uint32_t queue;   /* the CA whose heap it is in, or which is at it */
+	uint32_t asked;   /* by operators: which of all that they asked for */
+	uint32_t crowd;   /* of its domain, beyond the CA's limit: crowd.c */
+	bool parked;      /* under way, but counts for no place there */
+	bool limited;     /* in its heap of those that wait for a limit */
+	char *waits;      /* the limit that it waits for; NULL: none */
+	int64_t turn_at;  /* plan_turns(): when it can be ordered */
+	int64_t spent_at; /* by this process; 0: by one before */
 	TAILQ_ENTRY(cert) due; /* in its reload command's list */
 	bool reload_listed;
 	bool busy;                  /* counted by its reload command's list */
-	int64_t spent_at;           /* by this process; 0: by one before */
 	bool unsaved;               /* the last SAVE_CERT failed: tried again */
 	bool lost;                  /* what was on disk of it was damaged */
 	unsigned char shown_health; /* view.c: while it sorts */
-	int64_t turn_at;            /* plan_turns(): when it can be ordered */
 	bool forced;         /* an operator said: now, whatever the back-off */
 	unsigned char check; /* enum issue_mode that an operator asked for */
-	uint32_t asked;      /* either: which of all that operators asked for */
 };
 
 /* State of a certificate that is not configured any more: kept, not renewed. */

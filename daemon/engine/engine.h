@@ -91,6 +91,7 @@ struct engine {
 	struct heap looks; /* at renewal windows, by instant */
 	struct loop_timer *look_timer;
 	uint32_t looking;
+	uint32_t asked; /* how often an operator has asked for something */
 
 	struct restore *restore;
 
@@ -108,7 +109,6 @@ struct engine {
 	struct share *shares; /* of new names in what limits domains */
 	size_t n_shares;
 	uint32_t hooks; /* reload commands that run */
-	uint32_t asked; /* how often an operator has asked for something */
 	bool started;
 	bool stopping;
 	void (*leave)(struct engine *); /* end in order; may be NULL */
