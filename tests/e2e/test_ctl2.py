@@ -8,7 +8,7 @@ import signal
 import time
 
 import pytest
-from util import ROOT, run
+from util import ROOT, run, until
 
 pytestmark = pytest.mark.root
 
@@ -183,7 +183,8 @@ def test_forget(running):
     assert not (d.state / "versions" / "shop").exists()
     assert "unconfigured" not in d.status() or not d.status()["unconfigured"]
     assert "No longer" not in d.ctl("status").stdout
-    assert not list((d.state / "engine").rglob("shop*"))
+    until(lambda: not list((d.state / "engine").rglob("shop*")), 5,
+          "its state to go")
     # what was forgotten can be had again
     reloaded(d, domains=DOMAINS)
     d.installed("shop")
@@ -239,7 +240,8 @@ def test_forget_what_was_never_issued(ca, acmed):
     reloaded(d, domains=["a.example.org"])
     r = d.ctl("forget", "www.blocked.example", "--yes")
     assert r.returncode == 0 and "there were no files" in r.stdout
-    assert not list((d.state / "engine").rglob("www.blocked*"))
+    until(lambda: not list((d.state / "engine").rglob("www.blocked*")), 5,
+          "its state to go")
     r = d.ctl("forget", "never.example.org", "--yes")
     assert r.returncode == 2 and "never.example.org" in r.stderr
 
