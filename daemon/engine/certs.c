@@ -566,6 +566,10 @@ certs_mend_instants(struct certs *cs, int64_t now)
 
 		if (c->issue_trouble.at > now + CLOCK_SLACK_S)
 			c->n_said = 0;
+		if (c->saved_at > now + CLOCK_SLACK_S) { /* so was that */
+			c->n_said = 0;
+			c->saved_at = now;
+		}
 		n += mend(&c->issue_trouble, now);
 		n += mend(&c->deploy_trouble, now);
 		if (c->window.next > now + WINDOW_NEXT_MAX_S)

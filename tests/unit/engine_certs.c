@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "daemon/engine/certs.h"
+#include "daemon/engine/failover.h"
 #include "daemon/engine/policy.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -347,6 +348,41 @@ try_there_and_back(void **state)
 	assert_int_equal(c->ca_at, 0);
 	assert_int_equal(c->ca_failures, 0);
 	assert_false(c->rehearse);
+}
+
+/* When each CA can be asked again; and when that was said by a clock that was
+ * ahead, it is not waited for. */
+static void
+said_there_and_back(void **state)
+{
+	(void)state;
+	confs[0].cas = both;
+	confs[0].n_cas = 2;
+	again();
+	assert_int_equal(failover_said(c, 0), 0);
+	failover_note_said(c, 0, T0 + 5000, T0);
+	failover_note_said(c, 2, T0 + 9000, T0);
+	failover_note_said(c, 1, T0 + 10, T0 - 5);
+	failover_note_said(c, 0, T0 + 7000, T0);
+	again();
+	assert_int_equal(c->n_said, 3);
+	assert_int_equal(failover_said(c, 0), T0 + 7000);
+	assert_int_equal(failover_said(c, 1), T0 + 10);
+	assert_int_equal(failover_said(c, 2), T0 + 9000);
+	certs_shift(&cs, -60);
+	assert_int_equal(failover_said(c, 2), T0 + 8940);
+	/* what is over goes */
+	failover_note_said(c, 0, T0 + 20000, T0 + 8000);
+	assert_int_equal(c->n_said, 2);
+	assert_int_equal(failover_said(c, 1), 0);
+	(void)certs_mend_instants(&cs, T0);
+	assert_int_equal(c->n_said, 2);
+	(void)certs_mend_instants(&cs, T0 - 86400);
+	assert_int_equal(c->n_said, 0);
+	/* once: what is said from then on counts */
+	failover_note_said(c, 0, T0, T0 - 86400);
+	(void)certs_mend_instants(&cs, T0 - 86400);
+	assert_int_equal(failover_said(c, 0), T0);
 }
 
 /* Its next CA has gone from the list: the first one is next. */
@@ -884,6 +920,7 @@ main(void)
 		T(young),
 		T(strange_window),
 		T(try_there_and_back),
+		T(said_there_and_back),
 		T(try_at_a_ca_that_has_gone),
 		T(another_configuration),
 		T(what_has_changed),
