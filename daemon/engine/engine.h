@@ -229,5 +229,5 @@ void engine_begin(struct engine *); /* everything serves: go */
 /* Begin nothing any more; stopped(engine) runs when no CA is at making an order
  * for us, which would be lost, or in 3 s. */
 void engine_stop(struct engine *, loop_fn *stopped);
-void engine_halted(void *engine); /* an attempt has come to a halt */
+void engine_halted(void *arg); /* an attempt has come to a halt */
 void engine_done(struct engine *);
