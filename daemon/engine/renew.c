@@ -12,10 +12,10 @@
 #include "daemon/engine/engine.h"
 #include "daemon/engine/failover.h"
 #include "daemon/engine/plan.h"
+#include "daemon/engine/renew.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 
-#define LIMIT_TEXT 128
 #define HOUR       INT64_C(3600)
 #define PARKED_MAX 256 /* at a CA, beside max-orders */
 #define STATUS_MS  200
@@ -107,8 +107,8 @@ busy(struct engine *en, struct cert *c, bool is)
 	deploy_busy(en, c, is ? 1 : -1);
 }
 
-static void
-waits_for(struct cert *c, const char *text)
+void
+renew_waits(struct cert *c, const char *text)
 {
 	free(c->waits);
 	c->waits = text == NULL ? NULL : strdup(text);
@@ -127,14 +127,22 @@ leave(struct engine *en, struct cert *c)
 	c->limited = false;
 }
 
-static void
-sleep_until(struct engine *en, struct cert *c, int64_t t)
+void
+renew_sleep(struct engine *en, struct cert *c, int64_t t)
 {
 	leave(en, c);
 	busy(en, c, false);
 	heap_put(&en->sleeping, &c->sleep, t);
 	if (heap_first(&en->sleeping) == &c->sleep)
 		tick_set(en);
+}
+
+void
+renew_limited(struct ca_queue *q, struct cert *c)
+{
+	leave(q->engine, c);
+	c->limited = true;
+	heap_put(&q->limited, &c->ready, pace_urgency(q->engine, c));
 }
 
 static void
@@ -183,8 +191,8 @@ choose_ca(struct engine *en, struct cert *c)
 	    KV("next", en->conf->cas[failover_ca(c)].name));
 }
 
-static bool
-rehearses(const struct engine *en, const struct cert *c)
+bool
+renew_rehearses(const struct engine *en, const struct cert *c)
 {
 	return c->check == 0 && mode_of(en, c) == ISSUE_REHEARSAL;
 }
@@ -193,7 +201,7 @@ rehearses(const struct engine *en, const struct cert *c)
 static void
 skip_rehearsal(struct engine *en, struct cert *c)
 {
-	if (!rehearses(en, c) ||
+	if (!renew_rehearses(en, c) ||
 	    session_blocked(en->cas[renew_ca(en, c)].session, NULL) == 0)
 		return;
 	leave_order(en, c);
@@ -235,7 +243,7 @@ renew_look(struct engine *en, struct cert *c)
 		return;
 	t = when(en, c);
 	if (t > clock_now() || en->clock_bad)
-		sleep_until(en, c, t);
+		renew_sleep(en, c, t);
 	else
 		pump(make_ready(en, c));
 }
@@ -252,7 +260,7 @@ wake(struct engine *en)
 	       it->key <= clock_now()) {
 		c = OF(it, sleep);
 		if (when(en, c) > clock_now())
-			sleep_until(en, c, when(en, c));
+			renew_sleep(en, c, when(en, c));
 		else
 			(void)make_ready(en, c);
 	}
@@ -277,7 +285,7 @@ on_all(void *arg)
 
 	for (i = 0; en->started && i < en->certs.n; i++)
 		if (en->certs.all[i].issue == NULL)
-			sleep_until(
+			renew_sleep(
 			    en, &en->certs.all[i], when(en, &en->certs.all[i]));
 	if (en->started)
 		wake(en);
@@ -458,156 +466,6 @@ may_start(const struct ca_queue *q)
 	       q->active < (breaker_probing(b) ? 1 : q->places);
 }
 
-/* Once; and again to whoever asks for it. */
-static void
-tell_waits(struct cert *c, const char *text)
-{
-	if (c->forced || c->waits == NULL || strcmp(c->waits, text) != 0)
-		log_info("an order waits for a limit of the CA",
-		    KV("cert", c->conf->name), KV("limit", text));
-	waits_for(c, text);
-}
-
-/* Nobody sits there so long for what only tries it out. */
-static bool
-end_check(struct engine *en, struct cert *c, const char *text, int64_t until)
-{
-	if (c->check == 0)
-		return false;
-	outcome_no_check(c, text, until);
-	renew_look(en, c);
-	return true;
-}
-
-/* Its names have failed too often this hour, perhaps for others (M4). */
-static void
-wait_for_names(struct engine *en, struct cert *c, int64_t until)
-{
-	static const char text[] =
-	    "a name of it failed 3 validations within the hour, as part of "
-	    "this certificate or another";
-	struct trouble *t = &c->issue_trouble;
-
-	if (end_check(en, c, text, until))
-		return;
-	tell_waits(c, text);
-	if (t->text == NULL)
-		trouble_set(t, "validation", text, clock_now());
-	t->next = until;
-	sleep_until(en, c, until);
-}
-
-static void
-wait_for_limit(struct ca_queue *q, struct cert *c,
-    const struct budget_wait *why, int64_t until, bool here)
-{
-	struct engine *en = q->engine;
-	char text[BUDGET_KEY_MAX + LIMIT_TEXT];
-
-	budget_describe(why, session_ca(q->session), text, sizeof(text));
-	if (end_check(en, c, text, until))
-		return;
-	tell_waits(c, text);
-	if (why->limit != LIMIT_NEW_ORDERS || !here) {
-		sleep_until(en, c, until);
-		return;
-	}
-	/* others may not count for it: it waits beside them */
-	leave(en, c);
-	c->limited = true;
-	heap_put(&q->limited, &c->ready, pace_urgency(en, c));
-}
-
-/* It has told before when this certificate can be asked for again. */
-static void
-wait_as_said(struct ca_queue *q, struct cert *c, int64_t until)
-{
-	char text[LIMIT_TEXT];
-
-	(void)snprintf(text, sizeof(text), "%s: a limit that it has told of",
-	    session_ca(q->session)->name);
-	if (end_check(q->engine, c, text, until))
-		return;
-	tell_waits(c, text);
-	sleep_until(q->engine, c, until);
-}
-
-/* Rather than to wait so long: without a rehearsal, or at another CA.  until:
- * when to look again, if that is sooner. */
-static bool
-elsewhere(struct engine *en, struct cert *c, int64_t *until)
-{
-	int64_t now = clock_now(), wait = *until - now, at;
-	const char *was = en->conf->cas[c->queue].name;
-	uint32_t i;
-
-	if (rehearses(en, c)) {
-		c->rehearse = false;
-		return true;
-	}
-	if (c->check != 0 ||
-	    !policy_is_long(wait, c->have.not_after - en->ahead_s, now))
-		return false;
-	for (i = 0; i < c->conf->n_cas; i++) {
-		if (failover_refusal(en->conf, c, i) != NULL)
-			continue;
-		at = plan_room(en, c, c->conf->cas[i]);
-		if (at != 0) {
-			/* over this moment, and about to be told */
-			at = at > now ? at : now + 1;
-			*until = at < *until ? at : *until;
-			continue;
-		}
-		failover_to(c, i);
-		log_info("a limit of the CA would make it wait: another one is "
-			 "asked",
-		    KV("cert", c->conf->name), KV("ca", was),
-		    KV("next", en->conf->cas[failover_ca(c)].name));
-		return true;
-	}
-	return false;
-}
-
-/* False: it has to wait, and does. */
-static bool
-afford(struct ca_queue *q, struct cert *c)
-{
-	struct engine *en = q->engine;
-	struct budget *b = session_budget(q->session);
-	struct budget_order order = issue_counts(c, q->session);
-	int64_t now = clock_now(), until, own;
-	struct budget_wait why;
-
-	until = failover_said(c, c->queue);
-	if (until > now && !c->forced) {
-		if (elsewhere(en, c, &until))
-			renew_look(en, c);
-		else
-			wait_as_said(q, c, until);
-		return false;
-	}
-	until =
-	    budget_failed_when(b, order.idents, order.n_idents, c->forced, now);
-	if (until != 0) {
-		wait_for_names(en, c, until);
-		return false;
-	}
-	until = budget_when(b, &order, now, &why);
-	if (until != 0) {
-		own = until;
-		if (elsewhere(en, c, &until))
-			renew_look(en, c);
-		else
-			wait_for_limit(q, c, &why, until, until == own);
-		return false;
-	}
-	c->spent = budget_spend(b, &order, now);
-	c->spent_at = now;
-	if (c->spent != 0)
-		session_budget_changed(q->session);
-	return true;
-}
-
 static void
 begin(struct ca_queue *q, struct cert *c)
 {
@@ -622,7 +480,7 @@ begin(struct ca_queue *q, struct cert *c)
 		return;
 	if (paced)
 		pace_take(q);
-	waits_for(c, NULL);
+	renew_waits(c, NULL);
 	leave(en, c);
 	if (spec.mode == ISSUE_REHEARSAL)
 		spec.rehearsed = en->cas[failover_ca(c)].session;
@@ -720,7 +578,7 @@ move_on(struct engine *en, struct ca_queue *q)
 		struct cert *c = &en->certs.all[i];
 
 		if (c->ready.pos == 0 || c->queue != ca || c->issue != NULL ||
-		    (c->conf->n_cas < 2 && !rehearses(en, c)))
+		    (c->conf->n_cas < 2 && !renew_rehearses(en, c)))
 			continue;
 		renew_look(en, c);
 	}
