@@ -56,6 +56,7 @@ struct look { /* at what there is of one certificate */
 	struct x509_info info;
 	struct damage damage;
 	int64_t wait; /* for the order; 0: now */
+	bool unsaved; /* the count of it */
 };
 
 struct restore {
@@ -152,12 +153,18 @@ order_anew(struct look *l)
 		log_warn("its files are damaged: it is ordered anew",
 		    KV("cert", c->conf->name));
 	} else {
-		(void)snprintf(text, sizeof(text),
-		    "its files were found damaged more than %d times in a "
-		    "week%s; not ordered again for that before its time is "
-		    "come: look after the disk, then acmectl renew",
-		    DAMAGE_MAX,
-		    l->useless ? ", and none of them can be used" : "");
+		if (l->unsaved)
+			(void)snprintf(text, sizeof(text),
+			    "its files are damaged, and that cannot be noted: "
+			    "not ordered before an hour is over");
+		else
+			(void)snprintf(text, sizeof(text),
+			    "its files were found damaged more than %d times "
+			    "in a week%s; not ordered again for that before "
+			    "its time is come: look after the disk, then "
+			    "acmectl renew",
+			    DAMAGE_MAX,
+			    l->useless ? ", and none of them can be used" : "");
 		trouble_set(t, "damaged", text, clock_now());
 		t->next = l->wait;
 		t->operator= true;
@@ -176,7 +183,8 @@ counted(void *arg, const struct store_value *v, const struct err *failed)
 
 	(void)v;
 	l->store_op = NULL;
-	if (failed != NULL) { /* an order that is not counted is not made */
+	if (failed != NULL) { /* nothing could be saved of an order either */
+		l->unsaved = true;
 		log_error("damage not counted", KV("cert", l->cert->conf->name),
 		    KV("error", failed->what), KV("hint", err_hint(failed)));
 		l->wait = clock_now() + UNSAVED_S;

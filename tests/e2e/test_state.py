@@ -2,6 +2,7 @@
 """The state folder: full, damaged, in use; and what is remembered in it."""
 import os
 import select
+import shutil
 import threading
 
 import pytest
@@ -100,6 +101,7 @@ def test_full_at_first(ca, small_disk, acmed):
         if p.is_file() and p.name != "lock":
             p.unlink()
     (d.state / "live" / "a.example.org").unlink()
+    shutil.rmtree(d.state / "versions" / "a.example.org")
     ca.mark()
     small_disk.fill()
     d.start()
