@@ -26,6 +26,7 @@
 #define UNSAVED_S  3600
 #define AGAIN_MS   (DAY_S * 1000)
 #define LOOKS_MAX  16 /* at once, before anything else begins */
+#define PACE_MS    20 /* between them later: 100,000 take half an hour */
 #define VERSIONS   5  /* looked at; root keeps fewer */
 #define KEPT_KEYS  3
 #define INFO_MAX   (256u << 10)
@@ -92,7 +93,7 @@ look_end(struct look *l)
 	look_free(l);
 	if (r->began)
 		renew_look(r->engine, c);
-	loop_timer_set(r->timer, 0);
+	loop_timer_set(r->timer, r->began ? PACE_MS : 0);
 }
 
 /* How often that was so */
