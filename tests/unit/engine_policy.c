@@ -172,9 +172,11 @@ static void
 check_long(const struct row *r)
 {
 	struct err e = error_of(r);
-	struct policy_in in = {
-		.err = &e, .where = r->where, .failures = 9, .now = T0
-	};
+	struct policy_in in = { .err = &e,
+		.where = r->where,
+		.failures = 9,
+		.alike = 9,
+		.now = T0 };
 	struct decision d;
 	bool limit = r->problem == PROBLEM_RATE_LIMITED && !r->operator;
 
@@ -354,9 +356,11 @@ retry_after(void **state)
 		{ INT64_C(1) << 40, DAY, DAY },
 	};
 	struct err e = limited(0);
-	struct policy_in in = {
-		.err = &e, .where = WHERE_ORDER, .failures = 1, .now = T0
-	};
+	struct policy_in in = { .err = &e,
+		.where = WHERE_ORDER,
+		.failures = 1,
+		.alike = 1,
+		.now = T0 };
 	struct decision d;
 	size_t i;
 
@@ -422,9 +426,11 @@ long_waits(void **state)
 		{ 2 * HOUR, 30 * MINUTE, false }, /* an hour is never long */
 	};
 	struct err e = limited(0);
-	struct policy_in in = {
-		.err = &e, .where = WHERE_ORDER, .failures = 1, .now = T0
-	};
+	struct policy_in in = { .err = &e,
+		.where = WHERE_ORDER,
+		.failures = 1,
+		.alike = 1,
+		.now = T0 };
 	struct decision d;
 	size_t i;
 
