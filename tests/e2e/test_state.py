@@ -184,13 +184,19 @@ def test_damaged_state(ca, acmed, damage):
     assert len(aside) == 1 and "a.example.org" in aside[0]
     assert (file.parent / aside[0]).read_bytes() == damage
     assert d.find("damaged state put aside, begun anew")
-    assert snapshot(d, "a.example.org") == old or \
-        d.version("a.example.org") == 2
-    d.installed("a.example.org", version=2)
+    # Q4: made anew from what is in service, without an order.
+    until(lambda: "restored" in d.cert("a.example.org"), 20, "its memory")
+    d.installed("a.example.org", version=1)
+    assert snapshot(d, "a.example.org") == old
     check_pair(d.live("a.example.org"))
     assert d.version("b.example.org") == 1
-    assert ca.orders == orders + 1
+    assert "restored" not in d.cert("b.example.org")
+    assert ca.orders == orders
     assert ca.accounts == 1
+    # And it is complete: the next renewal is as any other.
+    d.renew("a.example.org")
+    d.installed("a.example.org", version=2)
+    assert ca.orders == orders + 1
 
 
 def test_damaged_account(ca, acmed):
