@@ -11,9 +11,9 @@ struct engine;
 
 /* The next attempt is one at a test CA, and no person asked for it. */
 bool renew_rehearses(const struct engine *, const struct cert *);
-/* From wherever it is: to sleep, or beside those that wait for the account's
- * next order. */
-void renew_sleep(struct engine *, struct cert *, int64_t until);
+/* From wherever it is: to sleep until t, or beside those that wait for the
+ * account's next order. */
+void renew_sleep(struct engine *, struct cert *, int64_t t);
 void renew_limited(struct ca_queue *, struct cert *);
 /* What it waits for, to be shown; NULL: nothing.  A copy is kept. */
 void renew_waits(struct cert *, const char *text);
