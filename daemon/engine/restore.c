@@ -151,26 +151,26 @@ order_anew(struct look *l)
 
 	c->have.ruined = l->useless; /* and is counted, whatever comes of it */
 	if (l->wait == 0) {
-		log_warn("its files are damaged: it is ordered anew",
+		log_warn("its files are damaged or gone: it is ordered anew",
 		    KV("cert", c->conf->name));
 	} else {
 		if (l->unsaved)
 			(void)snprintf(text, sizeof(text),
-			    "its files are damaged, and that cannot be noted: "
-			    "not ordered before an hour is over");
+			    "its files are damaged or gone, and that cannot be "
+			    "noted: not ordered before an hour is over");
 		else
 			(void)snprintf(text, sizeof(text),
-			    "its files were found damaged more than %d times "
-			    "in a week%s; not ordered again for that before "
-			    "its time is come: look after the disk, then "
-			    "acmectl renew",
+			    "its files were found damaged or gone more than %d "
+			    "times in a week%s; not ordered again for that "
+			    "before its time is come: look after the disk, "
+			    "then acmectl renew",
 			    DAMAGE_MAX,
 			    l->useless ? ", and none of them can be used" : "");
 		trouble_set(t, "damaged", text, clock_now());
 		t->next = l->wait;
 		t->operator= true;
-		log_error(
-		    "its files are damaged once more: not ordered for that",
+		log_error("its files are damaged or gone once more: not "
+			  "ordered for that",
 		    KV("cert", c->conf->name), KN("days", DAMAGE_S / DAY_S));
 	}
 	cert_save_told(&l->restore->engine->certs, c);

@@ -36,7 +36,7 @@ fi
 export ACMED_SCENARIOS
 # Two shares that take about the same time; a new file is in the first one.
 second="test_kill.py test_state.py test_reload.py test_hooks.py
-    test_modes_ca.py test_many.py test_jumps.py"
+    test_modes_ca.py test_many.py test_jumps.py test_lost.py"
 alone=test_killing.py # tests/run.sh kill
 first=
 for f in test_*.py; do
