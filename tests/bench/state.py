@@ -2,7 +2,7 @@
 """
 The state folder and the configuration of a daemon that has obtained any number
 of certificates, none of which is due.  What the daemon opens at its start is
-there; versions/ and live/ are empty, since it looks there only to install.
+there, and what is in service of those that it looks at in its first minute.
 """
 import base64
 import datetime
@@ -10,10 +10,17 @@ import hashlib
 import json
 import os
 import pwd
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "mock"))
+import pki  # noqa: E402
 
 DIRECTORY = "https://127.0.0.1:14000/dir"
 # Of the most links that ext4 allows.
 LINKS = 60000
+# It looks at one each 20 ms for damage.
+LOOKED_AT = 3000
 
 
 def fnv(data):
@@ -41,6 +48,11 @@ def hexes(what, i):
     return hashlib.sha256(f"{what}{i}".encode()).hexdigest()
 
 
+def serial_of(i):
+    """Positive, which spares a byte."""
+    return "1" + hexes("serial", i)[1:36]
+
+
 def time_text(now, days):
     return (now + datetime.timedelta(days)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -48,7 +60,7 @@ def time_text(now, days):
 def certificate(i, now):
     b64 = lambda v: base64.urlsafe_b64encode(bytes.fromhex(v)).rstrip(
         b"=").decode()
-    serial = hexes("serial", i)[:36]
+    serial = serial_of(i)
     made_for = wants([name_of(i)])
     return {
         "name": name_of(i), "saved_at": time_text(now, -1), "wants": made_for,
@@ -103,6 +115,42 @@ class Owner:
         os.close(fd)
 
 
+class Live:
+    """versions/ and live/, as root has them: one key and one CA for all."""
+
+    def __init__(self, state, now):
+        self.versions, self.live = f"{state}/versions", f"{state}/live"
+        os.makedirs(self.versions, 0o755)
+        os.makedirs(self.live, 0o755)
+        self.begin = now.timestamp() - 86400
+        self.key, self.by = pki.new_key(), pki.new_key()
+        self.issuer = pki.name("bench")
+        self.chain = pki.sign(
+            self.issuer, self.by.public_key(), self.issuer, self.by,
+            self.begin, self.begin + 900 * 86400,
+            (pki.x509.BasicConstraints(True, None), True)).public_bytes(
+                pki.PEM)
+        self.privkey = self.key.private_bytes(
+            pki.PEM, pki.serialization.PrivateFormat.PKCS8,
+            pki.serialization.NoEncryption())
+
+    def add(self, i):
+        name = name_of(i)
+        leaf = pki.sign(
+            pki.name(None), self.key.public_key(), self.issuer, self.by,
+            self.begin, self.begin + 90 * 86400,
+            (pki.x509.SubjectAlternativeName([pki.alt_name(name)]), True),
+            serial=int(serial_of(i), 16)).public_bytes(pki.PEM)
+        where = f"{self.versions}/{name}/1"
+        os.makedirs(where, 0o755)
+        for file, data in (("cert", leaf), ("chain", self.chain),
+                           ("fullchain", leaf + self.chain),
+                           ("privkey", self.privkey)):
+            with open(f"{where}/{file}.pem", "wb") as out:
+                out.write(data)
+        os.symlink(f"../versions/{name}/1", f"{self.live}/{name}")
+
+
 def generate(folder, n):
     """state/ in folder, for certificates 0 to n - 1."""
     state = os.path.join(folder, "state")
@@ -119,13 +167,16 @@ def generate(folder, n):
             bytes.fromhex(hexes("thumbprint", 0))).rstrip(b"=").decode(),
         "url": "https://127.0.0.1:14000/my-account/1",
         "email": "admin@example.org", "eab_kid": None}, indent=2))
+    live = Live(state, now)
     for i in range(n):
+        if i < LOOKED_AT:
+            live.add(i)
         engine.file(f"{certs}/{name_of(i)}.json",
                     json.dumps(certificate(i, now), indent=2))
         key = f"{keys}/cert-{hexes('key', i)}.pem"
         if i % LINKS == 0:
             first = key
-            keeper.file(key, "x" * 240)
+            keeper.file(key, live.privkey.decode())
         else:
             os.link(first, key)
     return [name_of(i) for i in range(n)]
