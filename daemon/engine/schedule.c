@@ -13,6 +13,7 @@
 #define DAY    (24 * HOUR)
 
 #define SHORT_LIFE (10 * DAY)
+#define HASTY_MAX  10 /* tries after the end of a life of hours */
 
 /* 2026-11-01: no clock that is right can be before this. */
 #define WRITTEN INT64_C(1793491200)
@@ -64,15 +65,26 @@ schedule_renew_at(
 	return picked < latest ? picked : latest;
 }
 
+/* The longest wait.  A life of hours, or of minutes, has no time for an hour,
+ * and its end does not end that at once (protocol K4). */
+static int64_t
+backoff_cap(unsigned n, int64_t life, bool over)
+{
+	int64_t least = clamp(life / 10, MINUTE, HOUR);
+
+	if (!over)
+		return clamp(life / 40, least, DAY);
+	return life > 0 && least < HOUR && n <= HASTY_MAX ? least : DAY;
+}
+
 int64_t
 schedule_backoff(unsigned n, int64_t not_before, int64_t not_after, int64_t now)
 {
 	static const int64_t first[] = { MINUTE, 10 * MINUTE, 100 * MINUTE };
-	int64_t cap = DAY, wait;
+	int64_t cap = backoff_cap(n, not_after - not_before, now >= not_after);
+	int64_t wait;
 
 	assert(n >= 1);
-	if (not_after > now)
-		cap = clamp((not_after - not_before) / 40, HOUR, DAY);
 	wait = n <= NELEM(first) ? first[n - 1] : cap;
 	return rnd_jitter(wait < cap ? wait : cap, 20);
 }

@@ -33,7 +33,9 @@ int64_t schedule_renew_at(
 /*
  * Seconds to wait after the n-th failed attempt in a row (n >= 1): 1 min,
  * 10 min, 100 min, then lifetime / 40 within 1 h to 24 h; 24 h after the end
- * or without a certificate (both times 0).  +- 20 %.
+ * or without a certificate (both times 0).  With less than 10 h of lifetime
+ * none is longer than a tenth of it, or 1 min, nor are the first ten after the
+ * end.  +- 20 %.
  */
 int64_t schedule_backoff(
     unsigned n, int64_t not_before, int64_t not_after, int64_t now);

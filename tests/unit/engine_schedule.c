@@ -164,8 +164,16 @@ ladder(void **state)
 	/* the cap holds on every rung */
 	backoff_within(3, 30 * HOUR, HOUR);
 	backoff_within(2, 2 * HOUR, 10 * MINUTE);
-	/* after the end there is no hurry any more */
-	backoff_within(4, 5, DAY);
+	/* K4: of a short life a tenth, for the first ten after its end too */
+	backoff_within(2, HOUR, 6 * MINUTE);
+	backoff_within(4, HOUR, 6 * MINUTE);
+	backoff_within(4, 10 * HOUR, HOUR);
+	backoff_within(2, 3 * MINUTE, MINUTE);
+	backoff_within(1000000, 3 * MINUTE, MINUTE);
+	backoff_within(4, 5, MINUTE);
+	backoff_within(10, 5, MINUTE);
+	/* then there is no hurry any more */
+	backoff_within(11, 5, DAY);
 }
 
 static void
