@@ -125,8 +125,9 @@ cert_renew_at(const struct cert *c)
 bool
 cert_recalled(const struct cert *c, int64_t now)
 {
+	/* one that has expired is in more need than that */
 	return c->have.version != 0 && c->window.end != 0 &&
-	       c->window.end <= now;
+	       c->window.end <= now && c->have.not_after > now;
 }
 
 void

@@ -196,7 +196,8 @@ const char *change_name(enum change); /* "names", ... */
 
 /* When what is installed is due by itself: ARI, else the fraction. */
 int64_t cert_renew_at(const struct cert *);
-/* The CA's window is there and over: it wants it replaced now. */
+/* The CA's window is there and over, and the certificate is not: it wants it
+ * replaced now. */
 bool cert_recalled(const struct cert *, int64_t now);
 void window_clear(struct window *);
 
