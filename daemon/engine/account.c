@@ -342,7 +342,9 @@ got_directory(void *arg, const struct http_reply *h, const struct err *net)
 	pool_free(s->dir_pool);
 	s->dir_pool = take_ptr(pool);
 	s->dir = dir;
-	s->dir_at_ms = clock_mono_ms();
+	/* if not since, it is asked for once more */
+	if (session_asked_since(s, h))
+		s->dir_at_ms = clock_mono_ms();
 	account_go_on(s);
 }
 

@@ -220,6 +220,14 @@ on_timer(void *arg)
 		clock_ask(en);
 }
 
+void
+clock_heard(void *engine)
+{
+	struct engine *en = engine;
+
+	loop_timer_set(en->clock_timer, 0);
+}
+
 /* NTP's small steps are nobody's business; nor is that the host has slept,
  * which moves both clocks. */
 static void

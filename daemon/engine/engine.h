@@ -182,6 +182,7 @@ void sweep_cancel(struct engine *);
 int clock_init(struct engine *, struct err *);
 void clock_done(struct engine *);
 void clock_look(struct engine *); /* is it right? */
+void clock_heard(void *engine);   /* look soon: a CA says otherwise */
 void clock_ask(struct engine *);  /* a CA, for the time it has */
 /* Whether the clock is known well enough to begin with that one.  If not, it is
  * being seen to, and renew_all() follows. */

@@ -17,9 +17,10 @@
 #define DAY_MS      (24 * 3600 * INT64_C(1000))
 /* By a clock that is off by more than this no TLS can be had, for the server's
  * certificate is short: then it is the CA's that is wrong. */
-#define CLOCK_ODD_S (100 * INT64_C(86400))
-#define AGAIN_MS    60000 /* when the budget could not be saved */
-#define CLOCK_OFF_S 300   /* protocol J16 */
+#define CLOCK_ODD_S  (100 * INT64_C(86400))
+#define AGAIN_MS     60000 /* when the budget could not be saved */
+#define CLOCK_OFF_S  300   /* protocol J16 */
+#define CLOCK_NEWS_S 60
 
 /* The budget: in the store's "budgets/<ca>", soft: a power cut may cost the
  * last few, which the CA then counts for us. */
@@ -168,12 +169,18 @@ clock_tell(struct session *s)
 {
 	char said[CLOCK_RFC3339_MAX];
 	int64_t ahead;
+	bool was_off;
 
-	if (!session_clock(s, &ahead) || s->clock_off == (ahead != 0))
+	if (!session_clock(s, &ahead) ||
+	    llabs(ahead - s->clock_told_s) <= CLOCK_NEWS_S)
 		return;
-	s->clock_off = ahead != 0;
+	was_off = s->clock_told_s != 0;
+	s->clock_told_s = ahead;
+	s->env->clock(s->env->arg);
+	if (was_off == (ahead != 0))
+		return;
 	clock_format(clock_now() + ahead, said);
-	if (s->clock_off)
+	if (ahead != 0)
 		log_warn("the clock of this host differs from the CA's: what "
 			 "acmed does it does by the CA's; look after the clock",
 		    KV("ca", s->ca->name), KV("ca_says", said),
@@ -190,7 +197,7 @@ clock_learn(struct session *s, const struct http_reply *h)
 	int64_t t, ahead;
 
 	/* what comes out of a cache has the time of then */
-	if (http_header(h, "Age", 0) != NULL)
+	if (http_header(h, "Age", 0) != NULL || !session_asked_since(s, h))
 		return;
 	if (date == NULL || clock_parse_http(date, &t) == -1)
 		return;
@@ -213,6 +220,13 @@ void
 session_doubt(struct session *s)
 {
 	s->dir_at_ms = 0;
+	s->doubt_ms = clock_mono_ms();
+}
+
+bool
+session_asked_since(const struct session *s, const struct http_reply *h)
+{
+	return clock_mono_ms() - http_ms(h) >= s->doubt_ms;
 }
 
 bool

@@ -32,6 +32,8 @@ struct session_env { /* what all sessions share; outlives them */
 	const struct psl *psl;
 	/* It became possible to ask again, or impossible. */
 	void (*changed)(void *arg, struct session *);
+	/* How far its clock is ahead of ours is news. */
+	void (*clock)(void *arg);
 	/* Some certificate has that order under way. */
 	bool (*holds)(void *arg, const char *url);
 	void *arg;

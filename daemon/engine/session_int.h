@@ -52,6 +52,7 @@ struct session {
 	struct pool *dir_pool;
 	struct directory dir;
 	int64_t dir_at_ms; /* monotonic; 0: none */
+	int64_t doubt_ms;  /* of what was asked before, the Date is void */
 
 	struct nonce nonces[NONCES_MAX];
 
@@ -74,7 +75,6 @@ struct session {
 	bool key_unsaved; /* made, and not yet on disk */
 	bool doubted;     /* the account may not be valid any more */
 	bool clock_odd;   /* the CA's, by its Date: not believed */
-	bool clock_off;   /* ours is another, and that was said */
 	bool budget_changed;
 	bool deaf;       /* to signed requests, whatever its directory does */
 	bool key_is_old; /* the key was on disk: the CA may know it */
@@ -91,6 +91,7 @@ struct session {
 	struct store_op *budget_op;
 	int64_t requests_full_ms; /* of the cap on requests (protocol Q6) */
 
+	int64_t clock_told_s;  /* how far ours is off, as the log has it */
 	int64_t clock_said_s;  /* the CA's, by its Date */
 	int64_t clock_seen_ms; /* monotonic; 0: never */
 
@@ -152,5 +153,7 @@ void budget_stop(struct session *);
 int64_t request_slot(struct session *);
 /* A reply came: what its Date says of the clocks. */
 void clock_learn(struct session *, const struct http_reply *);
+/* It answers what was asked since session_doubt(). */
+bool session_asked_since(const struct session *, const struct http_reply *);
 /* Whether the two clocks differ, when that is news. */
 void clock_tell(struct session *);

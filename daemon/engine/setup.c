@@ -41,6 +41,7 @@ engine_setup(struct engine *en, struct err *e)
 		.conf = en->conf,
 		.psl = en->psl,
 		.changed = renew_ca_changed,
+		.clock = clock_heard,
 		.holds = holds,
 		.arg = en };
 	en->issue_env = (struct issue_env){ .loop = en->loop,

@@ -204,6 +204,41 @@ def test_forward_unheard(world):
     assert w.ca.orders == 2
 
 
+def test_answer_from_before(world):
+    """What a CA was asked before the clock was set, it answers by the time of
+    then: that is not believed, and it is asked once more."""
+    w = world({A: 90, B: 75}).start()
+    d, n = w.d, len(w.d.lines)
+    asked = w.ca.count("directory")
+    w.ca.play("""
+        on GET ^/dir$ hit 1:
+            delay 1s
+        """)
+    w.clock.jump(HOUR)
+    until(lambda: w.ca.count("directory") > asked, 10, "it to be asked")
+    w.ca_clock(70 * DAY)
+    w.clock.jump(70 * DAY - HOUR)
+    d.installed(B, version=2)
+    assert w.ca.count("directory") == asked + 2
+    assert len(d.find(AGREES, since=n)) == 1
+
+
+def test_told_in_passing(world):
+    """Any answer counts, not only that to the question what time it is."""
+    w = world({A: 90, B: 75}).start()
+    d, n = w.d, len(w.d.lines)
+    w.ca.play("""
+        on GET ^/dir$:
+            header Date: -
+        """)
+    w.ca_clock(70 * DAY)
+    w.clock.jump(70 * DAY)
+    d.wait(OFF, since=n)
+    d.wait(AGREES, since=n)
+    d.installed(B, version=2)
+    assert w.ordered().count(B) == 2
+
+
 @pytest.mark.parametrize("back", [365, 1])
 def test_back(world, back):
     """What was noted by the clock of before is in the future now: nothing

@@ -43,6 +43,13 @@ http_header(const struct http_reply *h, const char *name, unsigned i)
 	return i == 0 && strcmp(name, "Date") == 0 ? date : NULL;
 }
 
+uint32_t
+http_ms(const struct http_reply *h)
+{
+	(void)h;
+	return 0;
+}
+
 void
 session_heard(struct session *s)
 {
