@@ -95,6 +95,12 @@ int issue_spend_again(struct cert *, struct session *, struct err *);
 
 /* What a certificate says of itself, taken down; all or nothing. */
 int issued_take(struct issued *, const struct x509_info *, struct err *);
+/* The key that was in use before (NULL: none) stays as long as the versions
+ * that root keeps; older ones are dropped. */
+void issued_retire(struct cert *, struct keys *, const char *was);
+/* All but cert and key_id; pem is what it points into then. */
+int install_fill(
+    struct install *, const struct chain *, struct buf *pem, struct err *);
 
 /* The CA may be making an order for it this moment. */
 bool issue_ordering(const struct issue *);

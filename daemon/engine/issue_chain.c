@@ -136,6 +136,20 @@ check_chain(struct issue *is, struct err *e)
 }
 
 int
+install_fill(
+    struct install *in, const struct chain *ch, struct buf *pem, struct err *e)
+{
+	if (chain_pem(ch, 0, 1, pem, e) == -1)
+		return -1;
+	in->leaf_len = pem->len;
+	if (chain_pem(ch, 1, chain_len(ch), pem, e) == -1)
+		return -1;
+	in->pem = pem->data;
+	in->chain_len = pem->len - in->leaf_len;
+	return 0;
+}
+
+int
 start_install(struct issue *is, struct err *e)
 {
 	AUTO(buf_done) struct buf pem = BUF_INIT(IPC_PEM_MAX);
@@ -155,41 +169,37 @@ start_install(struct issue *is, struct err *e)
 	}
 	if (is->mode == ISSUE_REHEARSAL || is->early)
 		return STARTED_NOTHING;
-	if (chain_pem(is->chain, 0, 1, &pem, e) == -1)
+	if (install_fill(&in, is->chain, &pem, e) == -1)
 		return -1;
-	in.leaf_len = pem.len;
-	if (chain_pem(is->chain, 1, chain_len(is->chain), &pem, e) == -1)
-		return -1;
-	in.pem = pem.data;
-	in.chain_len = pem.len - in.leaf_len;
 	is->up_op =
 	    upstairs_install(is->env->upstairs, &in, issue_on_install, is, e);
 	return is->up_op == NULL ? -1 : 0;
 }
 
-/* The keys of the versions that root keeps stay; older ones are dropped. */
-static void
-retire_key(struct issue *is, const char *was)
+void
+issued_retire(struct cert *c, struct keys *keys, const char *was)
 {
 	AUTO(buf_done) struct buf list = BUF_INIT(KEPT_KEYS * 80);
-	AUTO(free) char *old = is->cert->old_keys;
+	AUTO(free) char *old = c->old_keys;
 	char *rest = old, *key;
 	unsigned n = 0;
 
-	is->cert->old_keys = NULL;
-	if (was != NULL && strcmp(was, is->cert->order_key) != 0) {
+	c->old_keys = NULL;
+	if (was != NULL && strcmp(was, c->have.key_id) != 0) {
 		buf_puts(&list, was);
 		n = 1;
 	}
 	while ((key = strsep(&rest, " ")) != NULL) {
+		if (strcmp(key, c->have.key_id) == 0)
+			continue;
 		if (++n < KEPT_KEYS)
 			buf_printf(
 			    &list, "%s%s", list.len == 0 ? "" : " ", key);
 		else
-			keys_drop(is->env->keys, key);
+			keys_drop(keys, key);
 	}
 	if (list.len != 0)
-		is->cert->old_keys = buf_take(&list, NULL);
+		c->old_keys = buf_take(&list, NULL);
 }
 
 int
@@ -237,7 +247,7 @@ remember(struct issue *is, uint32_t version, struct err *e)
 	if ((was == NULL && h->key_id != NULL) ||
 	    issued_take(h, &info, e) == -1)
 		return err_nomem(e, "certificate");
-	retire_key(is, was);
+	issued_retire(c, is->env->keys, was);
 	h->ca = certs_intern(session_ca(is->session)->name);
 	h->account = certs_intern(session_account_url(is->session));
 	/* as the certificate's own instants are */

@@ -28,7 +28,6 @@
 #define LOOKS_MAX  16 /* at once, before anything else begins */
 #define PACE_MS    20 /* between them later: 100,000 take half an hour */
 #define VERSIONS   5  /* looked at; root keeps fewer */
-#define KEPT_KEYS  3
 #define INFO_MAX   (256u << 10)
 #define TEXT_MAX   256
 #define RECORD_MAX 1024
@@ -253,27 +252,6 @@ damaged(struct look *l)
 
 /* Making use of what is there */
 
-/* The key that was in use stays as long as those of versions do; the one that
- * is in use now is not among the old ones. */
-static void
-swap_keys(struct cert *c, const char *was)
-{
-	AUTO(buf_done) struct buf list = BUF_INIT(KEPT_KEYS * 80);
-	AUTO(free) char *old = c->old_keys;
-	char *rest = old, *key;
-	unsigned n = 0;
-
-	if (was == NULL || strcmp(was, c->have.key_id) == 0) {
-		(void)take_ptr(old);
-		return;
-	}
-	buf_puts(&list, was);
-	while ((key = strsep(&rest, " ")) != NULL)
-		if (++n < KEPT_KEYS && strcmp(key, c->have.key_id) != 0)
-			buf_printf(&list, " %s", key);
-	c->old_keys = buf_take(&list, NULL);
-}
-
 static void
 say(const struct look *l, uint32_t version)
 {
@@ -309,7 +287,7 @@ adopt(struct look *l, uint32_t version, struct err *e)
 	}
 	if (issued_take(h, &l->info, e) == -1)
 		return -1;
-	swap_keys(c, was);
+	issued_retire(c, en->keys, was);
 	if (h->version == 0) {
 		/* which one is not written on it; the first one mostly */
 		account = session_account_url(en->cas[ca].session);
@@ -373,16 +351,9 @@ install(struct look *l)
 		.key_id = l->info.key_id };
 	struct err e;
 
-	if (chain_pem(l->chain, 0, 1, &pem, &e) == 0) {
-		in.leaf_len = pem.len;
-		if (chain_pem(l->chain, 1, chain_len(l->chain), &pem, &e) ==
-		    0) {
-			in.pem = pem.data;
-			in.chain_len = pem.len - in.leaf_len;
-			l->up_op = upstairs_install(
-			    en->upstairs, &in, on_installed, l, &e);
-		}
-	}
+	if (install_fill(&in, l->chain, &pem, &e) == 0)
+		l->up_op =
+		    upstairs_install(en->upstairs, &in, on_installed, l, &e);
 	if (l->up_op == NULL)
 		on_installed(l, 0, &e);
 }

@@ -146,6 +146,18 @@ up_cancel(struct up_op *op)
 	free(op);
 }
 
+/* NULL when that cannot be sent: nothing comes of op then. */
+static struct up_op *
+op_send(struct upstairs *u, struct up_op *op, uint32_t type, uint32_t id,
+    const void *body, size_t len, int fd, struct err *e)
+{
+	if (chan_send(u->chan, type, id, body, len, NULL, 0, fd, e) != -1 ||
+	    calls_unheard(e))
+		return op;
+	up_cancel(op);
+	return NULL;
+}
+
 static void
 installed(void *arg, const void *body, const void *tail, size_t len,
     const struct err *failed)
@@ -191,13 +203,7 @@ upstairs_install(struct upstairs *u, const struct install *in,
 	if (op == NULL)
 		return NULL;
 	op->done.installed = done;
-	if (chan_send(u->chan, IPC_INSTALL, id, &b, sizeof(b), NULL, 0, fd,
-		e) == -1 &&
-	    !calls_unheard(e)) {
-		up_cancel(op);
-		return NULL;
-	}
-	return op;
+	return op_send(u, op, IPC_INSTALL, id, &b, sizeof(b), fd, e);
 }
 
 static void
@@ -224,15 +230,10 @@ upstairs_hook(struct upstairs *u, const uint32_t *certs, size_t n,
 	if (op == NULL)
 		return NULL;
 	op->done.hooked = done;
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n && op != NULL; i++) {
 		struct ipc_hook b = { .cert = certs[i], .more = i + 1 < n };
 
-		if (chan_send(u->chan, IPC_HOOK, id, &b, sizeof(b), NULL, 0, -1,
-			e) == -1 &&
-		    !calls_unheard(e)) {
-			up_cancel(op);
-			return NULL;
-		}
+		op = op_send(u, op, IPC_HOOK, id, &b, sizeof(b), -1, e);
 	}
 	return op;
 }
@@ -264,13 +265,7 @@ upstairs_reload(
 	if (op == NULL)
 		return NULL;
 	op->done.reloaded = done;
-	if (chan_send(u->chan, IPC_RELOAD, id, &b, sizeof(b), NULL, 0, -1, e) ==
-		-1 &&
-	    !calls_unheard(e)) {
-		up_cancel(op);
-		return NULL;
-	}
-	return op;
+	return op_send(u, op, IPC_RELOAD, id, &b, sizeof(b), -1, e);
 }
 
 static void
@@ -313,12 +308,7 @@ upstairs_forget(struct upstairs *u, const char *name, upstairs_forgot *done,
 	if (op == NULL)
 		return NULL;
 	op->done.forgot = done;
-	if (chan_send(u->chan, IPC_FORGET, id, &b, sizeof(b), NULL, 0, -1, e) ==
-	    -1) {
-		up_cancel(op);
-		return NULL;
-	}
-	return op;
+	return op_send(u, op, IPC_FORGET, id, &b, sizeof(b), -1, e);
 }
 
 static void
@@ -361,13 +351,7 @@ upstairs_find(struct upstairs *u, uint32_t cert, uint32_t skip,
 	if (op == NULL)
 		return NULL;
 	op->done.found = done;
-	if (chan_send(u->chan, IPC_FIND, id, &b, sizeof(b), NULL, 0, -1, e) ==
-		-1 &&
-	    !calls_unheard(e)) {
-		up_cancel(op);
-		return NULL;
-	}
-	return op;
+	return op_send(u, op, IPC_FIND, id, &b, sizeof(b), -1, e);
 }
 
 int
