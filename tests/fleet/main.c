@@ -165,6 +165,16 @@ plan_all(void)
 	qsort(calendar, n_entries, sizeof(calendar[0]), by_instant);
 }
 
+/* Nobody is forgotten; all are looked at once a day. */
+static void
+check_places(const char *(*check)(const struct engine *))
+{
+	const char *bad = sim_busy() ? NULL : check(the_engine);
+
+	if (bad != NULL)
+		violation("forgotten: %s", bad);
+}
+
 static void
 run_until(int64_t t)
 {
@@ -172,6 +182,7 @@ run_until(int64_t t)
 	unsigned spins = 0;
 
 	while (sim_step(until)) {
+		check_places(sim_stuck);
 		spins = sim_ms() == at ? spins + 1 : 0;
 		at = sim_ms();
 		if (spins == SPIN_MAX)
@@ -218,6 +229,7 @@ carry_out(const struct entry *en)
 		ledger_recall(RECALL_SHARE);
 		return;
 	case A_DAY:
+		check_places(sim_forgotten);
 		ledger_daily();
 		return;
 	}

@@ -298,19 +298,58 @@ block_line(void)
 
 /* Running */
 
+/* What an attempt waits for, once it has begun its step. */
+static bool
+is_idle(const struct issue *is)
+{
+	return is->ask == NULL && is->key_op == NULL && is->save == NULL &&
+	       is->up_op == NULL && is->dns_op == NULL &&
+	       !loop_timer_pending(is->timer);
+}
+
+/* When all is done that is due at an instant, nobody is forgotten. */
+static void
+check_places(void)
+{
+	const struct engine *en = sim_engine();
+	const char *bad;
+	uint32_t i;
+
+	if (en == NULL || sim_busy())
+		return;
+	bad = sim_forgotten(en);
+	for (i = 0; bad == NULL && i < en->certs.n; i++)
+		if (en->certs.all[i].issue != NULL &&
+		    is_idle(en->certs.all[i].issue))
+			bad = "an attempt waits for nothing";
+	if (bad != NULL)
+		(void)mismatch("forgotten: %s", bad);
+}
+
 static int
 check_wire(void)
 {
+	if (play.failed)
+		return -1;
 	return sim_broken[0] == '\0' ? 0 : mismatch("%s", sim_broken);
 }
 
 static void serve_calls(void);
 
+static bool
+turn(int64_t until_ms)
+{
+	bool more = sim_step(until_ms);
+
+	check_places();
+	return more;
+}
+
 /* The next thing that is due until then, with what is served at once. */
 static bool
 step(int64_t until_ms)
 {
-	bool more = sim_step(until_ms);
+	bool more = turn(until_ms);
 
 	serve_calls();
 	return more;
@@ -593,10 +632,10 @@ do_request(char *args)
 	if (parse_wanted(args, &w) == -1)
 		return -1;
 	play.call = find_unserved(&w);
-	while (play.call == NULL && unseen() == 0 && sim_step(end))
+	while (play.call == NULL && unseen() == 0 && turn(end))
 		play.call = find_unserved(&w);
 	/* what else is due at this instant may be it */
-	while (play.call == NULL && sim_step(sim_ms()))
+	while (play.call == NULL && turn(sim_ms()))
 		play.call = find_unserved(&w);
 	if (check_wire() == -1)
 		return -1;
@@ -1568,7 +1607,7 @@ x_saved(char *args)
 	struct err e;
 
 	/* whatever waits to be written */
-	while (sim_step(sim_ms()))
+	while (turn(sim_ms()))
 		continue;
 	(void)snprintf(path, sizeof(path), "%s.json", key);
 	if (fs_read(sim_state_dir(), path, &text, &e) == -1)

@@ -26,6 +26,8 @@ void sim_run_until(int64_t until_ms);
 void sim_wall(int64_t now_s); /* the wall clock jumps; who watches, hears it */
 void sim_sleep(int64_t ms);   /* both clocks go on, timers do not */
 uint64_t sim_turns(void);     /* timers that have run */
+int64_t sim_due_ms(const struct loop_timer *); /* from now; -1: not set */
+bool sim_busy(void);                           /* more is due at this instant */
 void sim_time_reset(void);
 
 /* sim_http.c: the network */
@@ -139,6 +141,15 @@ struct conf *sim_conf(const char *text, struct err *); /* NULL: no good */
 void sim_stop(void);
 int sim_state_dir(void); /* an empty one after sim_state_reset() */
 void sim_state_reset(void);
+
+/*
+ * sim_places.c: NULL, when every certificate is in exactly one place (being
+ * issued, ready, waiting for a limit, asleep) and what takes it on from there
+ * is armed, or says why a person has to; and so for windows, reload commands
+ * and saves.  Else who is forgotten.  sim_stuck() looks at no certificate.
+ */
+const char *sim_forgotten(const struct engine *);
+const char *sim_stuck(const struct engine *);
 
 /* mint.c: certificates */
 struct mint {

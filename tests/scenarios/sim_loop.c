@@ -52,6 +52,20 @@ sim_turns(void)
 	return turns;
 }
 
+int64_t
+sim_due_ms(const struct loop_timer *t)
+{
+	return !t->pending ? -1 : t->at > now_ms ? t->at - now_ms : 0;
+}
+
+bool
+sim_busy(void)
+{
+	const struct loop_timer *t = TAILQ_FIRST(&the_loop.timers);
+
+	return t != NULL && t->at <= now_ms;
+}
+
 void
 sim_wall(int64_t now_s)
 {

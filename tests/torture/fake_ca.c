@@ -352,12 +352,27 @@ answer_all(void)
 	sim_memory_fails = fails;
 }
 
+/* Whatever has failed, nobody is forgotten. */
+static void
+check_places(void)
+{
+	const char *bad = sim_busy() ? NULL : sim_forgotten(sim_engine());
+
+	if (bad == NULL)
+		return;
+	(void)printf("forgotten at %lld s: %s\n",
+	    (long long)(sim_ms() / 1000 - 1000), bad);
+	(void)fflush(stdout);
+	abort();
+}
+
 void
 fake_ca_run(int64_t ms, bool (*done)(void))
 {
 	int64_t until = sim_ms() + ms;
 
-	do
+	do {
 		answer_all();
-	while ((done == NULL || !done()) && sim_step(until));
+		check_places();
+	} while ((done == NULL || !done()) && sim_step(until));
 }
