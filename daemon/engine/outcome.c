@@ -250,12 +250,15 @@ note_lost(struct engine *en, struct cert *c, const struct outcome *o)
 {
 	struct trouble *t = &c->issue_trouble;
 	char next[CLOCK_RFC3339_MAX];
+	int64_t now = clock_now(), begun = c->begun;
 
-	trouble_set(t, "interrupted", o->err->what, c->begun);
+	if (begun > now) /* by a clock that was wrong */
+		begun = now;
+	trouble_set(t, "interrupted", o->err->what, begun);
 	if (t->failures < FAILING_MAX)
 		t->failures++;
-	t->next = c->begun + schedule_backoff(t->failures, c->have.not_before,
-				 c->have.not_after, clock_now());
+	t->next = begun + schedule_backoff(t->failures, c->have.not_before,
+			      c->have.not_after, now);
 	cert_forget_order(c);
 	settle_budget(en, c, o);
 	clock_format(t->next, next);
