@@ -44,10 +44,8 @@ shift(struct engine *en, int64_t ms)
 		q->pace_full_ms += ms;
 		q->first_at += q->first_at == 0 ? 0 : ms / 1000;
 	}
-	for (i = 0; i < en->conf->n_commands; i++)
-		if (en->groups[i].next != 0)
-			en->groups[i].next += ms / 1000;
 	certs_shift(&en->certs, ms / 1000);
+	deploy_look(en);
 }
 
 /* It is right now. */
@@ -74,6 +72,7 @@ clock_mend(struct engine *en)
 	}
 	n = certs_mend_instants(&en->certs, now);
 	ari_mend(en);
+	deploy_look(en);
 	return n;
 }
 

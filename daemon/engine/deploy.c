@@ -179,14 +179,35 @@ on_timer(void *arg)
 	group_look(arg);
 }
 
+/* When the failures of those that are due let it run; 0: one has none. */
+static int64_t
+next_run(const struct reload_group *g)
+{
+	const struct cert *c;
+	int64_t next = 0;
+
+	TAILQ_FOREACH (c, &g->due, due) {
+		if (c->deploy_trouble.failures == 0)
+			return 0;
+		if (c->deploy_trouble.next > next)
+			next = c->deploy_trouble.next;
+	}
+	return next;
+}
+
 void
 deploy_look(struct engine *en)
 {
 	uint32_t i;
 
-	for (i = 0; i < en->conf->n_commands; i++)
-		if (en->groups[i].n_due != 0)
-			loop_timer_set(en->groups[i].timer, 0);
+	for (i = 0; i < en->conf->n_commands; i++) {
+		struct reload_group *g = &en->groups[i];
+
+		if (g->n_due == 0)
+			continue;
+		g->next = next_run(g);
+		loop_timer_set(g->timer, 0);
+	}
 }
 
 void

@@ -202,7 +202,7 @@ void restore_done(struct engine *);
 int deploy_init(struct engine *, struct err *);
 void deploy_done(struct engine *);
 void deploy_due(struct engine *, struct cert *); /* installed, not reloaded */
-void deploy_look(struct engine *); /* what is waited for may be over */
+void deploy_look(struct engine *); /* waits were changed, or may be over */
 void deploy_busy(struct engine *, const struct cert *, int change);
 
 /* What the whole comes to for one certificate. */
