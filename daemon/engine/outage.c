@@ -112,6 +112,7 @@ session_shift(struct session *s, int64_t by)
 		b->since += by;
 	if (s->not_before != 0)
 		s->not_before += by;
+	arm(s);
 }
 
 void
