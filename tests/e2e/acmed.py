@@ -10,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-from util import (BUILD, PATIENCE, alive, cert_info, check_pair,
+from util import (BUILD, LEAST, PATIENCE, alive, cert_info, check_pair,
                   children, die_with_parent, run, until)
 
 F_SETPIPE_SZ = 1031
@@ -230,13 +230,13 @@ class Acmed:
 
     def wait(self, msg=None, timeout=20, since=0, count=1, **kv):
         """Wait for the count-th line of the log like this, and return it."""
-        end = time.monotonic() + timeout * PATIENCE
+        end = time.monotonic() + max(timeout, LEAST) * PATIENCE
         with self.changed:
             while True:
+                left = end - time.monotonic()
                 found = self.find(msg, since, **kv)
                 if len(found) >= count:
                     return found[count - 1]
-                left = end - time.monotonic()
                 if left <= 0:
                     raise TimeoutError(
                         f"no {msg!r} {kv} in the log within {timeout} s")
