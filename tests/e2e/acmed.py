@@ -4,8 +4,11 @@ import fcntl
 import http.client
 import json
 import os
+import select
 import socket
+import struct
 import subprocess
+import termios
 import threading
 import time
 from pathlib import Path
@@ -64,12 +67,14 @@ class Acmed:
         self.set(**conf)
         if domains is not None:
             self.conf["domains"] = domains
-        self.lines = []
+        self._lines = []
         self.other = []  # what was printed and is no line of the log
         self.on_line = None
         self.changed = threading.Condition()
         self.process = None
         self._reader = None
+        self._reading = threading.Lock()  # held by whoever uses these two
+        self._log, self._taken = None, 0  # the pipe, bytes out of it
         self.prefix = []
         self.env = {}
         self.listener = None  # a socket to hand over as systemd does
@@ -127,6 +132,7 @@ class Acmed:
             pass_fds=(3,) if self.listener else (),
             preexec_fn=self._before_exec)
         os.close(w)
+        self._log = r
         self._reader = threading.Thread(target=self._read, args=(r,),
                                         daemon=True)
         self._reader.start()
@@ -139,19 +145,38 @@ class Acmed:
         return self
 
     def _read(self, fd):
-        rest = b""
+        data, rest = b"any", b""
+        ready = select.poll()
+        ready.register(fd, select.POLLIN)
         with open(self.log_file, "ab", buffering=0) as keep:
-            while True:
-                data = os.read(fd, 65536)
-                if not data:
-                    break
-                keep.write(data)
-                *lines, rest = (rest + data).split(b"\n")
-                for line in lines:
-                    self._line(line)
-        os.close(fd)
+            while data:
+                ready.poll()
+                with self._reading:
+                    data = os.read(fd, 65536)
+                    keep.write(data)
+                    *lines, rest = (rest + data).split(b"\n")
+                    for line in lines:
+                        self._line(line)
+                    self._taken += len(data)
+        with self._reading:
+            self._log = None if self._log == fd else self._log
+            os.close(fd)
         with self.changed:
             self.changed.notify_all()
+
+    def _catch_up(self):
+        """Wait for what is in the pipe by now."""
+        end = None
+        while threading.current_thread() is not self._reader:
+            with self._reading:
+                if self._log is None:
+                    return
+                left, = struct.unpack("i", fcntl.ioctl(
+                    self._log, termios.FIONREAD, bytes(4)))
+                end = self._taken + left if end is None else end
+                if self._taken >= end:
+                    return
+            time.sleep(0.001)
 
     def _line(self, line):
         try:
@@ -164,8 +189,19 @@ class Acmed:
         if self.on_line is not None:
             self.on_line(entry)
         with self.changed:
-            self.lines.append(entry)
+            self._lines.append(entry)
             self.changed.notify_all()
+
+    @property
+    def lines(self):
+        """All that acmed has said: of what we know otherwise, and came after a
+        line, that line is there."""
+        self._catch_up()
+        return self._lines
+
+    @lines.setter
+    def lines(self, lines):
+        self._lines = lines
 
     @property
     def pid(self):
@@ -224,7 +260,11 @@ class Acmed:
     # Log
 
     def find(self, msg=None, since=0, **kv):
-        return [x for x in self.lines[since:]
+        self._catch_up()
+        return self._find(msg, since, **kv)
+
+    def _find(self, msg, since, **kv):
+        return [x for x in self._lines[since:]
                 if (msg is None or x["msg"] == msg) and
                 all(x.get(k) == v for k, v in kv.items())]
 
@@ -234,7 +274,7 @@ class Acmed:
         with self.changed:
             while True:
                 left = end - time.monotonic()
-                found = self.find(msg, since, **kv)
+                found = self._find(msg, since, **kv)
                 if len(found) >= count:
                     return found[count - 1]
                 if left <= 0:
