@@ -13,7 +13,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from util import ROOT, die_with_parent, free_port, openssl, run, until
+from util import (ROOT, die_with_parent, free_port, listens, openssl, run,
+                  until)
 
 # The distribution's own (2.4 in Debian 12, 2.6 in 13) and that of unstable.
 VERSIONS = ("system", "newest")
@@ -133,6 +134,9 @@ class Pebble:
             argv += ["-doh", ""]
         self.dns_control = argv[argv.index("-management") + 1]
         self._spawn(argv, self.where / "dns.log", {})
+        # or the first validation may find nobody there
+        until(lambda: listens("127.0.0.1", self.dns_port), 30,
+              "the DNS server to listen")
 
     def start(self):
         self.process = self._spawn(

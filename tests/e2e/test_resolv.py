@@ -2,10 +2,9 @@
 """resolv.conf, which others replace while acmed runs."""
 import random
 import shutil
-import socket
 
 import pytest
-from util import run, until
+from util import listens, run, until
 
 pytestmark = pytest.mark.root
 
@@ -37,15 +36,6 @@ def etc(work):
     return Etc
 
 
-def taken(address):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        try:
-            s.bind((address, 53))
-        except OSError:
-            return True
-    return False
-
-
 @pytest.fixture
 def named(cas):
     """A CA whose name only its own DNS server knows, at port 53."""
@@ -56,7 +46,7 @@ def named(cas):
                "-http01", "", "-https01", "", "-tlsalpn01", "", "-management",
                "127.0.0.1:0", "-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""],
               ca.where / "dns53.log", {})
-    until(lambda: taken(address), 10, "the DNS server at port 53")
+    until(lambda: listens(address, 53), 10, "the DNS server at port 53")
     return ca, address
 
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -64,6 +65,16 @@ def free_port(*hosts):
         _claims.append(claim)
         return port
     raise RuntimeError("no free port")
+
+
+def listens(address, port):
+    """Whether somebody listens there, by UDP and by TCP.
+
+    To bind it, to find out, would be in the way of who is about to."""
+    here = int.from_bytes(socket.inet_aton(address), sys.byteorder)
+    return all(f": {here:08X}:{port:04X} 00000000:0000 {state} " in
+               Path(f"/proc/net/{kind}").read_text()
+               for kind, state in (("udp", "07"), ("tcp", "0A")))
 
 
 def inotify_new():
