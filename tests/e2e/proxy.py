@@ -103,16 +103,15 @@ class ProxyHandler(Handler):
                       self.read_body())
         with p.lock:
             p.seen.append(ex)
-            p.active += 1
-            p.most = max(p.most, p.active)
+            p.inside.add(ex)
+            p.most = max(p.most, len(p.inside))
             rule = next((r for r in p.rules
                          if r.wants(self.command, self.path,
                                      self.served)), None)
         try:
             self.handle_exchange(ex, rule.what if rule else {})
         finally:
-            with p.lock:
-                p.active -= 1
+            p.leave(ex)
 
     def handle_exchange(self, ex, what):
         if "hold" in what:
@@ -140,8 +139,11 @@ class ProxyHandler(Handler):
             headers.append(("Date", formatdate(time.time() + what["date"],
                                                usegmt=True)))
         ex.status = status
-        self.reply(status, headers, body, {k: what[k] for k in WIRE
-                                           if k in what})
+        how = {k: what[k] for k in WIRE if k in what}
+        self.pause(how.pop("delay", 0))
+        # Not later: the next one may come as soon as this one is read.
+        self.server.proxy.leave(ex)
+        self.reply(status, headers, body, how)
 
 
 class Proxy:
@@ -153,7 +155,8 @@ class Proxy:
         self.directory = f"https://localhost:{self.port}/dir"
         self.lock = threading.Lock()
         self.seen, self.rules = [], []
-        self.active = self.most = 0
+        self.inside = set()  # exchanges that are not answered yet
+        self.most = 0
         self.upstream = ssl.create_default_context(cafile=str(ca.pki.root))
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(ca.pki.server, ca.pki.server_key)
@@ -172,6 +175,10 @@ class Proxy:
         if self.server is not None:
             self.server.stop()
             self.server = None
+
+    def leave(self, ex):
+        with self.lock:
+            self.inside.discard(ex)
 
     def rule(self, method, path, **kw):
         r = Rule(method, path, **kw)
