@@ -93,9 +93,8 @@ class MockHandler(Handler):
         try:
             self.play(ca, req, dict(rule.actions) if rule else {})
         finally:
-            ca.leave(req)
             with ca.changed:
-                ca.write(req)
+                ca.leave(req)
                 ca.changed.notify_all()
 
     def play(self, ca, req, do):
@@ -197,8 +196,11 @@ class CA:
             self.most[what] = max(self.most[what], n)
 
     def leave(self, req):
+        """It is about to have its answer, or will have none."""
         with self.changed:
-            self.inside.discard(req)
+            if req in self.inside:
+                self.inside.remove(req)
+                self.write(req)
 
     def find_rule(self, req, served):
         try:
@@ -383,15 +385,15 @@ def main():
     a = p.parse_args()
     where = a.where or tempfile.mkdtemp(prefix="mock-ca-")
     text = "\n".join(Path(s).read_text() for s in a.scenario)
+    over = threading.Event()
+    for signo in signal.SIGINT, signal.SIGTERM:
+        signal.signal(signo, lambda *_: over.set())
     try:
         ca = CA(where, a.http_port, text, a.port, a.log)
     except script.ScriptError as e:
         sys.exit(f"ca.py: {e}")
     print(json.dumps({"directory": ca.directory,
                       "root": str(ca.pki.root)}), flush=True)
-    over = threading.Event()
-    for signo in signal.SIGINT, signal.SIGTERM:
-        signal.signal(signo, lambda *_: over.set())
     over.wait(a.seconds)
     ca.close()
     for b in ca.breaches:
