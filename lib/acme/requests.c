@@ -84,7 +84,6 @@ request_new_order(const char *const *idents, size_t n, const char *replaces,
 		json_set_str(one, "type", is_ip ? "ip" : "dns");
 		json_set_str(one, "value", text);
 	}
-	/* The keeper signs by how it begins: identifiers stay in front. */
 	if (replaces != NULL)
 		json_set_str(root, "replaces", replaces);
 	if (profile != NULL)

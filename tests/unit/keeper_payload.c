@@ -116,8 +116,25 @@ test_foreign(void **state)
 		"{\"identifiers\":[],\"profile\":\"a b\"}",
 		"{\"identifiers\":[],\"profile\":\"a\\\\b\"}",
 		"{\"identifiers\":[],\"profile\":\"x\",\"csr\":\"y\"}",
-		"{\"replaces\":\"a.b\",\"identifiers\":[]}",
-		"{\"profile\":\"x\",\"identifiers\":[]}",
+		"{\"identifiers\":[{\"type\":\"dns\",\"csr\":\"x\"}]}",
+		/* what encoding/json of Go takes for csr and status */
+		"{\"identifiers\":[],\"CSR\":\"x\"}",
+		"{\"identifiers\":[],\"c\xc5\xbfr\":\"x\"}",
+		"{\"contact\":[],\"Status\":\"deactivated\"}",
+		/* what lenient parsers take */
+		"{\"identifiers\":[],'csr':\"x\"}",
+		"{\"identifiers\":[],csr:\"x\"}",
+		"{\"identifiers\":[]/**/,\"csr\"/**/:\"x\"}",
+		"{\"contact\":[]}{\"csr\":\"x\"}",
+		/* a roll-over of the key, with a member that is ignored */
+		"{\"contact\":[],\"protected\":\"x\",\"payload\":\"y\","
+		"\"signature\":\"z\"}",
+		"{\"externalAccountBinding\":{\"protected\":\"x\"},"
+		"\"protected\":\"x\",\"payload\":\"y\",\"signature\":\"z\"}",
+		"{\"contact\":[{\"value\":{\"csr\":\"x\"}}]}",
+		"{\"contact\":[]",
+		"{\"contact\":[\"x]}",
+		"{\"contact\":[]}}",
 		"{\"certificate\":\"x\",\"reason\":0}",
 		"{\"contact\":[],\"certificate\":\"x\"}",
 		"{\"status\":\"deactivated\"}",

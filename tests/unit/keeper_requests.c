@@ -450,8 +450,8 @@ test_bad_head(void **state)
 	sign(f, &q, "{}");
 	refused(f, false, "bad nonce");
 	memset(big, 'x', sizeof(big));
-	memcpy(big, "{\"identifiers\":", strlen("{\"identifiers\":"));
-	big[sizeof(big) - 1] = '\0';
+	memcpy(big, "{\"profile\":\"", strlen("{\"profile\":\""));
+	memcpy(big + sizeof(big) - sizeof("\"}"), "\"}", sizeof("\"}"));
 	q = jws_request(id, KID, big);
 	sign(f, &q, big);
 	refused(f, false, "too many names");
