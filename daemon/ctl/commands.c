@@ -28,7 +28,9 @@ refused(const struct json *root, int status)
 {
 	const char *text = json_get_text(root, "error");
 
-	fprintf(stderr, "acmectl: %s\n", text == NULL ? "refused" : text);
+	fputs("acmectl: ", stderr);
+	out_lines(stderr, text == NULL ? "refused" : text);
+	fputs("\n", stderr);
 	return status == 403 || status == 404 || status == 413 || status == 503
 		   ? EXIT_NO_ASK
 		   : EXIT_PERSON;
@@ -42,7 +44,9 @@ print_json(const struct json *root)
 
 	if (json_dump(root, true, &out, &e) == -1)
 		return complain(&e);
-	puts(buf_str(&out));
+	/* JSON escapes C0, but neither DEL nor C1 */
+	out_lines(stdout, buf_str(&out));
+	putchar('\n');
 	return EXIT_WELL;
 }
 
@@ -264,7 +268,7 @@ cmd_plan(struct ctl *ctl, const struct args *a)
 		return refused(root, status);
 	text = json_get_text(root, "warnings");
 	if (text != NULL)
-		fputs(text, stderr);
+		out_lines(stderr, text);
 	if (a->json)
 		return print_json(root);
 	print_plan(ctl, root, file);
@@ -376,7 +380,7 @@ cmd_reload(struct ctl *ctl, const struct args *a)
 	}
 	text = json_get_text(root, "warnings");
 	if (text != NULL)
-		fputs(text, stderr);
+		out_lines(stderr, text);
 	puts("configuration read again");
 	return EXIT_WELL;
 }
@@ -385,7 +389,7 @@ int
 cmd_version(struct ctl *ctl, const struct args *a)
 {
 	AUTO(json_free) struct json *root = NULL;
-	const char *v = NULL;
+	AUTO(free) char *v = NULL;
 	struct err e;
 	int status;
 
@@ -393,7 +397,7 @@ cmd_version(struct ctl *ctl, const struct args *a)
 	printf("acmectl %s\n", ACMED_VERSION);
 	if (ctl_ask(ctl, "GET", "/v1/status?limit=0", NULL, &status, &root,
 		&e) == 0)
-		v = json_get_text(root, "version");
+		v = out_text(root, "version");
 	printf("acmed   %s\n", v == NULL ? "not reached" : v);
 	return EXIT_WELL;
 }

@@ -4,7 +4,6 @@
 #include "daemon/ctl/out.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +35,17 @@ const char *
 out_or_empty(const char *s)
 {
 	return s == NULL ? "" : s;
+}
+
+void
+out_lines(FILE *to, const char *s)
+{
+	AUTO(free) char *copy = strdup(s);
+
+	if (copy == NULL)
+		return;
+	str_clean_lines(copy);
+	fputs(copy, to);
 }
 
 int64_t

@@ -628,6 +628,7 @@ event_member(void *arg, const char *key, const struct json *v)
 	const char *sep;
 	struct event_print *p = arg;
 	AUTO(free) char *copy = out_copy(json_text(v));
+	AUTO(free) char *name = out_copy(key);
 	int64_t n;
 	size_t i;
 
@@ -641,9 +642,11 @@ event_member(void *arg, const char *key, const struct json *v)
 		if (strcmp(key, p->event) == 0) /* "step: newOrder" */
 			printf("%s%s", sep, out_or_empty(copy));
 		else
-			printf("%s%s %s", sep, key, out_or_empty(copy));
+			printf("%s%s %s", sep, out_or_empty(name),
+			    out_or_empty(copy));
 	} else if (json_number(v, &n) == 0) {
-		printf("%s%s %lld", p->first ? ": " : ", ", key, (long long)n);
+		printf("%s%s %lld", p->first ? ": " : ", ", out_or_empty(name),
+		    (long long)n);
 	} else {
 		return;
 	}

@@ -272,6 +272,20 @@ str_clean(char *s)
 	}
 }
 
+void
+str_clean_lines(char *s)
+{
+	char *end;
+
+	while ((end = strchr(s, '\n')) != NULL) {
+		*end = '\0';
+		str_clean(s);
+		*end = '\n';
+		s = end + 1;
+	}
+	str_clean(s);
+}
+
 #define DISTANCE_MAX 4
 
 unsigned

@@ -51,6 +51,7 @@ size_t str_char(const char *);
 
 /* Replace control characters, DEL and invalid UTF-8 by '?', in place. */
 void str_clean(char *);
+void str_clean_lines(char *); /* but line ends stay */
 
 /* Edit distance, for "did you mean"; stops counting above 3. */
 unsigned str_distance(const char *, const char *);

@@ -452,21 +452,6 @@ json_new_array(void)
 	return ours(json_array());
 }
 
-/* Lines stay lines; what else str_clean() minds becomes '?'. */
-static void
-clean_lines(char *s)
-{
-	char *end;
-
-	while ((end = strchr(s, '\n')) != NULL) {
-		*end = '\0';
-		str_clean(s);
-		*end = '\n';
-		s = end + 1;
-	}
-	str_clean(s);
-}
-
 static json_t *
 text(const char *s)
 {
@@ -480,7 +465,7 @@ text(const char *s)
 	/* Not UTF-8, or no memory, which will show again. */
 	if ((copy = strdup(s)) == NULL)
 		return NULL;
-	clean_lines(copy);
+	str_clean_lines(copy);
 	return json_string(copy);
 }
 

@@ -114,7 +114,6 @@ on_output(void *arg, int fd, unsigned what)
 static void
 clean_lines(char *s, size_t len)
 {
-	char *end;
 	size_t i;
 
 	for (i = 0; i < len; i++)
@@ -122,13 +121,7 @@ clean_lines(char *s, size_t len)
 			s[i] = '?';
 		else if (s[i] == '\t' || s[i] == '\r')
 			s[i] = ' ';
-	while ((end = strchr(s, '\n')) != NULL) {
-		*end = '\0';
-		str_clean(s);
-		*end = '\n';
-		s = end + 1;
-	}
-	str_clean(s);
+	str_clean_lines(s);
 }
 
 /* The end of what was printed, in order; "..." in front when it was more. */

@@ -305,6 +305,37 @@ def test_asked_wrongly(daemon):
     assert daemon.asked == []
 
 
+EVIL = "a\x1b]0;b\x07c\x9b31md\x7fe\r\nf"
+
+
+@pytest.mark.parametrize("argv, path, code, key", [
+    (["show", "www"], "/v1/certificates/www", 404, "error"),
+    (["show", "www", "--json"], "/v1/certificates/www", 200, "name"),
+    (["status", "--json"], "/v1/status", 200, "version"),
+    (["status"], "/v1/status", 200, "version"),
+    (["budget", "--json"], "/v1/budget", 200, EVIL),
+    (["reload"], "/v1/reload", 200, "warnings"),
+    (["reload"], "/v1/reload", 422, "error"),
+    (["version"], "/v1/status?limit=0", 200, "version")])
+def test_nothing_for_the_terminal(daemon, argv, path, code, key):
+    """Whoever is in the engine does not reach the terminal of root."""
+    method = "POST" if argv == ["reload"] else "GET"
+    daemon.answers[method, path] = (code, {key: EVIL})
+    r = daemon.ctl(*argv)
+    assert re.search(r"a.*b.*c.*d.*e", r.stdout + r.stderr), r
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]",
+                         r.stdout + r.stderr)
+
+
+def test_no_event_for_the_terminal(daemon):
+    daemon.answers["POST", "/v1/certificates/www/check"] = (202, {})
+    daemon.events = [{"event": EVIL, EVIL: EVIL, EVIL + "2": 1},
+                     {"event": "check passed"}]
+    r = daemon.ctl("check", "www")
+    assert len(r.stdout.splitlines()) == 2
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", r.stdout)
+
+
 def test_refused_by_the_server(daemon):
     """An answer that is not the daemon's own, since it is not JSON."""
     class Html(Handler):

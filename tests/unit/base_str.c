@@ -351,6 +351,9 @@ clean(void **state)
 		str_clean(s);
 		assert_string_equal(s, known[i].out);
 	}
+	(void)snprintf(s, sizeof(s), "\n\x1b[1m\n\nx\x7f\r\n\xc2\x9b");
+	str_clean_lines(s);
+	assert_string_equal(s, "\n?[1m\n\nx??\n??");
 }
 
 static void
