@@ -47,7 +47,7 @@ check_acmed()
 {
 	page=daemon/supervisor/acmed.8
 	"$build/acmed" -h >"$work/help" || violation "acmed -h fails"
-	sed -n 's/^  -\(.\) .*/\1/p' "$work/help" | sort >"$work/told"
+	sed -n 's/^  -\(.\)[ ,].*/\1/p' "$work/help" | sort >"$work/told"
 	sed -n 's/^\.It Fl \(.\).*/\1/p' "$page" | sort >"$work/written"
 	[ -s "$work/told" ] || violation "acmed -h: no options found"
 	diff "$work/told" "$work/written" >"$work/diff" ||

@@ -17,6 +17,7 @@
 #include "lib/base/fs.h"
 #include "lib/base/log.h"
 #include "lib/base/pool.h"
+#include "lib/base/usage.h"
 #include "lib/io/confine.h"
 
 #define LISTEN_MAX 64
@@ -282,13 +283,16 @@ end(struct engine *en)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	struct loop_signal *term = NULL, *intr = NULL;
 	struct engine en = { .started_at = clock_now_ms(), .leave = leave };
 	struct err e;
-	int r = begin(&en, &e);
+	int r = usage_of_child("acmed-engine", argc, argv);
 
+	if (r != -1)
+		return r;
+	r = begin(&en, &e);
 	log_init("engine", en.conf == NULL ? LOG_L_INFO : en.conf->log.level,
 	    en.conf == NULL ? LOG_F_TEXT : en.conf->log.format);
 	if (r == 0)

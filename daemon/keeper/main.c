@@ -11,6 +11,7 @@
 
 #include "lib/base/fs.h"
 #include "lib/base/log.h"
+#include "lib/base/usage.h"
 #include "lib/io/confine.h"
 
 struct program {
@@ -115,7 +116,8 @@ read_config(struct err *e)
 
 	if (!fs_is_sealed(IPC_FD_CONFIG)) {
 		(void)err_set(e, ERR_CONFIG, 0,
-		    "no configuration: acmed-keeper is started by acmed");
+		    "no configuration: acmed-keeper is started by acmed, not "
+		    "by people");
 		return NULL;
 	}
 	if (fs_read_fd(IPC_FD_CONFIG, &bundle, e) == -1)
@@ -159,12 +161,15 @@ ignore(int signo)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	AUTO(conf_free) struct conf *conf = NULL;
 	struct program p = { 0 };
 	struct err e;
+	int status = usage_of_child("acmed-keeper", argc, argv);
 
+	if (status != -1)
+		return status;
 	log_init("keeper", LOG_L_INFO, LOG_F_TEXT);
 	(void)umask(077);
 	ignore(SIGINT);

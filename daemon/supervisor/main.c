@@ -4,6 +4,7 @@
  * sockets, and keeps an engine and a keeper running.  Parses nothing that came
  * from a network.
  */
+#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,12 +44,12 @@ usage(FILE *to)
 {
 	(void)fprintf(to,
 	    "usage: acmed [-hTtVv] [-c file]\n"
-	    "  -c file  read this file instead of " CONFIG_FILE "\n"
-	    "  -t       check the configuration and exit\n"
-	    "  -T       print the effective configuration and exit\n"
-	    "  -v       log at level debug\n"
-	    "  -V       print the version and exit\n"
-	    "  -h       print this and exit\n"
+	    "  -c file        read this file instead of " CONFIG_FILE "\n"
+	    "  -t             check the configuration and exit\n"
+	    "  -T             print the effective configuration and exit\n"
+	    "  -v             log at level debug\n"
+	    "  -V, --version  print the version and exit\n"
+	    "  -h, --help     print this and exit\n"
 	    "manual pages: acmed(8), acmed.yaml(5), acmectl(1)\n");
 }
 
@@ -56,9 +57,14 @@ usage(FILE *to)
 static int
 options_read(int argc, char **argv, struct options *o)
 {
+	static const struct option longs[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ 0 },
+	};
 	int c;
 
-	while ((c = getopt(argc, argv, "c:htTvV")) != -1) {
+	while ((c = getopt_long(argc, argv, "c:htTvV", longs, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			o->file = optarg;
@@ -85,6 +91,7 @@ options_read(int argc, char **argv, struct options *o)
 	}
 	if (optind == argc)
 		return -1;
+	(void)fprintf(stderr, "acmed: unexpected argument: %s\n", argv[optind]);
 	usage(stderr);
 	return EXIT_USELESS;
 }

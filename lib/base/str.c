@@ -287,6 +287,7 @@ str_clean_lines(char *s)
 }
 
 #define DISTANCE_MAX 4
+#define CUT_MIN      4 /* of a word that is cut short */
 
 unsigned
 str_distance(const char *a, const char *b)
@@ -313,6 +314,27 @@ str_distance(const char *a, const char *b)
 		}
 	}
 	return row[blen] > DISTANCE_MAX ? DISTANCE_MAX : row[blen];
+}
+
+const char *
+str_closest(const char *word, const char *const *words, size_t n)
+{
+	const char *best = NULL, *cut = NULL;
+	size_t i, len = strlen(word);
+	unsigned least = DISTANCE_MAX - 1;
+
+	for (i = 0; i < n; i++) {
+		unsigned d = str_distance(word, words[i]);
+
+		/* Of three letters two are another word. */
+		if (d < least && 2 * d < len) {
+			least = d;
+			best = words[i];
+		}
+		if (len >= CUT_MIN && strncmp(word, words[i], len) == 0)
+			cut = words[i];
+	}
+	return best != NULL ? best : cut;
 }
 
 uint64_t

@@ -56,5 +56,8 @@ void str_clean_lines(char *); /* but line ends stay */
 /* Edit distance, for "did you mean"; stops counting above 3. */
 unsigned str_distance(const char *, const char *);
 
+/* Which of n words was meant, mistyped or cut short; NULL: none of them. */
+const char *str_closest(const char *, const char *const *words, size_t n);
+
 /* FNV-1a, 64 bits: a revision or a hash bucket, never a proof. */
 uint64_t str_hash(const void *, size_t);

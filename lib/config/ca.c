@@ -271,7 +271,7 @@ check_refs(struct load *ld)
 		if (ca_find(ld, r->name) != CONF_NONE ||
 		    preset_find(r->name) != NULL)
 			continue;
-		like = closest(r->name, words, n);
+		like = str_closest(r->name, words, n);
 		diag_error(&ld->diags, r->at, "unknown CA `%s`, %s%s%s",
 		    r->name,
 		    like != NULL ? "did you mean `" : "define it in `ca`",

@@ -345,7 +345,6 @@ int read_value(
 int read_defaults(struct load *, const struct section *, void *base);
 int bad_value(struct load *, const struct field *, const struct node *);
 char *keep(struct load *, const char *); /* in the pool */
-const char *closest(const char *word, const char *const *words, size_t n);
 
 /* entry.c */
 int read_idents(

@@ -39,25 +39,6 @@ keep(struct load *ld, const char *s)
 	return copy;
 }
 
-const char *
-closest(const char *word, const char *const *words, size_t n)
-{
-	const char *best = NULL;
-	unsigned least = 3;
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		unsigned d = str_distance(word, words[i]);
-
-		/* Of three letters two are another word. */
-		if (d < least && 2 * d < strlen(word)) {
-			least = d;
-			best = words[i];
-		}
-	}
-	return best;
-}
-
 static void
 span_text(uint64_t s, struct buf *out)
 {
@@ -539,7 +520,7 @@ unknown_key(struct load *ld, const struct section *sec, const struct node *key)
 			buf_printf(&all, "%s%s", n == 0 ? "" : ", ", f->key);
 			words[n++] = f->key;
 		}
-	like = closest(key->text, words, n);
+	like = str_closest(key->text, words, n);
 	if (like != NULL)
 		diag_error(&ld->diags, where_of(ld, key),
 		    "unknown key `%.*s`, did you mean `%s`?", CONF_FOUND_MAX,

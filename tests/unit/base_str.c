@@ -380,6 +380,23 @@ distance(void **state)
 	assert_true(str_distance(a, b) > 3);
 }
 
+static void
+closest(void **state)
+{
+	static const char *const words[] = { "hmac-file", "kid", "reload",
+		"reload-timeout" };
+
+	(void)state;
+	assert_string_equal(str_closest("relaod", words, 4), "reload");
+	assert_string_equal(
+	    str_closest("reload_timeout", words, 4), "reload-timeout");
+	assert_string_equal(str_closest("hmac", words, 4), "hmac-file");
+	assert_null(str_closest("hma", words, 4));
+	assert_null(str_closest("kat", words, 4));
+	assert_null(str_closest("reload", words, 0));
+	assert_null(str_closest("", words, 4));
+}
+
 /* The published vectors of FNV-1a. */
 static void
 hash(void **state)
@@ -406,6 +423,7 @@ main(void)
 		cmocka_unit_test(ident_length),
 		cmocka_unit_test(clean),
 		cmocka_unit_test(distance),
+		cmocka_unit_test(closest),
 		cmocka_unit_test(hash),
 	};
 

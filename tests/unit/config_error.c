@@ -226,8 +226,7 @@ static const struct bad ca[] = {
 	{ SOME "ca:\n  zerossl: {eab: {kid: x}}\n", "m:4:3: CA `zerossl`: "
 	  "`eab` needs both `kid` and `hmac-file`\n" },
 	{ SOME "ca:\n  zerossl: {eab: {kid: x, hmac: y}}\n",
-	  "m:4:27: unknown key `hmac`, expected one of kid, hmac-file, "
-	  "alg\n" },
+	  "m:4:27: unknown key `hmac`, did you mean `hmac-file`?\n" },
 	{ SOME "defaults: {ca: zerosll}\n",
 	  "m:3:16: unknown CA `zerosll`, did you mean `zerossl`?\n" },
 	{ SOME "defaults: {ca: mine}\n",
