@@ -193,8 +193,14 @@ lower(const char *s, char out[STR_IDENT_MAX])
 			return "not ASCII: write it as xn--... (IDNA)";
 		if (s[n] == '*')
 			return "\"*.\" may only be in front";
+		if (s[n] == '/' || strncmp(s + n, "://", 3) == 0)
+			return "a name stands alone, without https:// and path";
 		if (s[n] == ':')
-			return "not an IP address, and no DNS name has a colon";
+			return "not an IP address, and no DNS name has a "
+			       "colon or a port";
+		if (s[n] == ' ' || s[n] == ',')
+			return "no name has spaces or commas: several are a "
+			       "list";
 		if (!is_alnum(s[n]) && s[n] != '-' && s[n] != '.')
 			return "only letters, digits, hyphens and dots";
 		if (n == STR_IDENT_MAX - 1)

@@ -110,8 +110,8 @@ resolve(struct load *ld)
 
 	if (!ld->saw_entry && !ld->broken)
 		diag_error(&ld->diags, ld->domains_at,
-		    "`domains` is missing or empty: expected a list of "
-		    "certificates");
+		    "`domains` is missing or empty: expected a list, "
+		    "like `- example.org` in a line for each certificate");
 	check_refs(ld);
 	for (i = 0; i < ld->n_certs; i++)
 		resolve_cert(ld, i);
@@ -121,6 +121,11 @@ resolve(struct load *ld)
 			ld->cas[i].email = s->email;
 	check_eab(ld);
 	check_agree(ld);
+	if (strcmp(s->c.user, s->c.keeper_user) == 0)
+		diag_error(&ld->diags, (struct where){ 0 },
+		    "`user` and `keeper-user` are both `%s`: then nothing "
+		    "keeps the process on the network from the keys",
+		    s->c.user);
 	s->c.agree_tos = s->agree.yes;
 	s->c.resolvers = s->resolvers.v;
 	s->c.n_resolvers = s->resolvers.n;

@@ -116,6 +116,9 @@ command_check(const struct args *a, const char **why)
 		*why = "the command is empty";
 	else if (first[0] != '/' && strchr(first, '/') != NULL)
 		*why = "the program must be an absolute path or a bare name";
+	else if (first[0] != '/' && strpbrk(first, " \t") != NULL)
+		*why = "no program has spaces in its name: a list is one "
+		       "command, and each argument an item of it";
 	else
 		return 0;
 	return -1;

@@ -130,7 +130,8 @@ read_file(struct load *ld, const struct text *t)
 	else if (kind == NODE_LIST)
 		wrong_root(ld, "a list", at);
 	else if (kind == NODE_SCALAR)
-		wrong_root(ld, "a word", at);
+		wrong_root(
+		    ld, "a word: is there a space behind the colon?", at);
 	else if (kind == NODE_NONE && ld->file == 0)
 		wrong_root(ld, "an empty file", at);
 	/* Whatever comes after: another document is an error. */

@@ -65,6 +65,24 @@ choices_text(const struct choice *c, struct buf *out)
 	}
 }
 
+/* The keys of a section, in v as well unless it is NULL; how many. */
+static size_t
+keys_text(const struct section *sec, const char **v, struct buf *out)
+{
+	const struct field *f;
+	size_t n = 0;
+
+	for (f = sec->fields; f->key != NULL; f++) {
+		if (f->reserved || n == CONF_FIELDS_MAX)
+			continue;
+		buf_printf(out, "%s%s", n == 0 ? "" : ", ", f->key);
+		if (v != NULL)
+			v[n] = f->key;
+		n++;
+	}
+	return n;
+}
+
 /* What the field may be, for a message. */
 static void
 want_text(const struct field *f, struct buf *out)
@@ -97,10 +115,11 @@ want_text(const struct field *f, struct buf *out)
 		[F_CA_LIST]  = "the name of a CA, or a list of up to 8",
 		[F_IDENTS]   = "a list of domain names and IP addresses",
 		[F_INCLUDE]  = "a file name or a list of them",
-		[F_SECTION]  = "a mapping",
-		[F_DEFAULTS] = "a mapping",
+		[F_SECTION]  = "a mapping with ",
+		[F_DEFAULTS] = "a mapping with ",
 		[F_CAS]      = "a mapping of names to CAs",
-		[F_DOMAINS]  = "a list of certificates",
+		[F_DOMAINS]  = "a list, like `- example.org` in a line for "
+			       "each certificate",
 	};
 	/* clang-format on */
 
@@ -113,6 +132,8 @@ want_text(const struct field *f, struct buf *out)
 		span_text(f->max, out);
 	} else if (f->type == F_CHOICE) {
 		choices_text(f->choices, out);
+	} else if (f->type == F_SECTION || f->type == F_DEFAULTS) {
+		(void)keys_text(f->sub, NULL, out);
 	} else if (f->type == F_PATH) {
 		buf_printf(out, "%" PRIu64 " bytes",
 		    f->max != 0 ? f->max : PATH_MAX - 1);
@@ -512,15 +533,16 @@ unknown_key(struct load *ld, const struct section *sec, const struct node *key)
 {
 	AUTO(buf_done) struct buf all = BUF_INIT(WANT_MAX);
 	const char *words[CONF_FIELDS_MAX], *like;
-	const struct field *f;
-	size_t n = 0;
+	size_t n = keys_text(sec, words, &all);
 
-	for (f = sec->fields; f->key != NULL; f++)
-		if (!f->reserved && n < NELEM(words)) {
-			buf_printf(&all, "%s%s", n == 0 ? "" : ", ", f->key);
-			words[n++] = f->key;
-		}
 	like = str_closest(key->text, words, n);
+	if (sec == &section_cert && strchr(key->text, '.') != NULL) {
+		diag_error(&ld->diags, where_of(ld, key),
+		    "found the key `%.*s`: a name stands alone, without a "
+		    "colon, or in the list `names`",
+		    CONF_FOUND_MAX, key->text);
+		return;
+	}
 	if (like != NULL)
 		diag_error(&ld->diags, where_of(ld, key),
 		    "unknown key `%.*s`, did you mean `%s`?", CONF_FOUND_MAX,

@@ -8,9 +8,11 @@
 
 #include <yaml.h>
 
+#include "lib/base/cleanup.h"
 #include "lib/config/internal.h"
 
 #define ERROR_MAX 256
+#define BOM       "\xef\xbb\xbf"
 
 struct yaml {
 	yaml_parser_t parser;
@@ -33,6 +35,11 @@ yaml_open(const void *text, size_t len)
 	if (yaml_parser_initialize(&y->parser) == 0) {
 		free(y);
 		return NULL;
+	}
+	/* what some editors begin UTF-8 with is no text */
+	if (len >= strlen(BOM) && memcmp(text, BOM, strlen(BOM)) == 0) {
+		text = (const char *)text + strlen(BOM);
+		len -= strlen(BOM);
 	}
 	y->text = text;
 	y->len = len;
@@ -87,16 +94,109 @@ where_of_offset(const struct yaml *y, size_t offset)
 	return where_of_mark(&m);
 }
 
+/* What stands at a mark, of which libyaml knows line and column alone. */
+static char
+at_mark(const struct yaml *y, const yaml_mark_t *m)
+{
+	const char *s = y->text, *end = y->text + y->len;
+	size_t n;
+
+	for (n = m->line; n > 0 && s < end; s++)
+		n -= *s == '\n';
+	for (n = m->column; n > 0 && s < end; s++)
+		/* a character ends before a byte that is no continuation */
+		n -= s + 1 == end || ((unsigned char)s[1] & 0xc0) != 0x80;
+	return s < end ? *s : '\0';
+}
+
+/*
+ * What libyaml's words mean to somebody who wrote a configuration, by the
+ * beginning of what it says.  What began it is told where it is not clear from
+ * the place where it came to light.
+ */
+static const struct {
+	const char *context, *problem, *plain;
+	char at;    /* what stands there; '\0': anything */
+	bool begin; /* where it began is what is wrong */
+} plain[] = {
+	{ "", "found character that cannot start any token",
+	    "a tab: only spaces may indent a line or stand before a value",
+	    '\t', false },
+	{ "", "found a tab character",
+	    "a tab: only spaces may indent a line or stand before a value",
+	    '\0', false },
+	{ "", "found character that cannot start any token",
+	    "a value that begins with this character must be in quotes", '\0',
+	    false },
+	{ "while scanning an alias", "",
+	    "a value that begins with `*` must be in quotes, and wildcards "
+	    "are not supported in this version",
+	    '\0', true },
+	{ "while scanning an anchor", "",
+	    "a value that begins with `&` must be in quotes", '\0', true },
+	{ "", "mapping values are not allowed",
+	    "a `:` that cannot be here: is the line indented as the one above "
+	    "it, or does a value with `: ` want quotes?",
+	    '\0', false },
+	{ "", "block sequence entries are not allowed",
+	    "a `- ` that cannot be here: the first one of a list begins a line "
+	    "of its own",
+	    '\0', false },
+	{ "while parsing a block mapping", "did not find expected key",
+	    "expected a key, indented as those above it", '\0', false },
+	{ "while parsing a block collection", "did not find expected '-'",
+	    "expected `- `, or another indentation: the items of a list are "
+	    "indented alike",
+	    '\0', false },
+	{ "while scanning a simple key", "could not find expected ':'",
+	    "expected `- ` before an item of a list, or a key and `: `", '\0',
+	    true },
+	{ "while scanning a quoted scalar", "found unexpected",
+	    "a quote that is not closed", '\0', true },
+	{ "while parsing a flow sequence", "did not find expected ','",
+	    "a `[` that is not closed, or a comma is missing in the list", '\0',
+	    true },
+	{ "while parsing a flow mapping", "did not find expected ','",
+	    "a `{` that is not closed, or a comma is missing behind it", '\0',
+	    true },
+	{ "while parsing a ", "did not find expected node",
+	    "expected a value: is it one that must be in quotes, like "
+	    "\"[::]:80\"?",
+	    '\0', false },
+	{ "while parsing a quoted scalar", "found unknown escape",
+	    "a backslash in double quotes that means nothing: write two, or "
+	    "use single quotes",
+	    '\0', false },
+};
+
+static bool
+begins(const char *s, const char *with)
+{
+	return s == NULL ? *with == '\0' : strncmp(s, with, strlen(with)) == 0;
+}
+
 static bool
 fail_parser(struct yaml *y)
 {
 	const yaml_parser_t *p = &y->parser;
+	char at;
+	size_t i;
 
 	if (p->error == YAML_MEMORY_ERROR)
 		return fail_memory(y);
 	if (p->error == YAML_READER_ERROR)
-		return fail(
-		    y, where_of_offset(y, p->problem_offset), NULL, p->problem);
+		return fail(y, where_of_offset(y, p->problem_offset),
+		    begins(p->problem, "control") ? NULL : "not UTF-8",
+		    p->problem);
+	at = at_mark(y, &p->problem_mark);
+	for (i = 0; i < NELEM(plain); i++)
+		if (begins(p->context, plain[i].context) &&
+		    begins(p->problem, plain[i].problem) &&
+		    (plain[i].at == '\0' || plain[i].at == at))
+			return fail(y,
+			    where_of_mark(plain[i].begin ? &p->context_mark
+							 : &p->problem_mark),
+			    NULL, plain[i].plain);
 	return fail(y, where_of_mark(&p->problem_mark), p->context, p->problem);
 }
 

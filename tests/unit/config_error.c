@@ -30,6 +30,17 @@
 #define NO_SHELL                                                              \
 	", but no shell runs this: quote it, or write [\"/bin/sh\", \"-c\", " \
 	"\"...\"]\n"
+#define NO_VALUE                                                    \
+	"expected a value: is it one that must be in quotes, like " \
+	"\"[::]:80\"?\n"
+#define TAB "a tab: only spaces may indent a line or stand before a value\n"
+#define COLON                                                         \
+	"a `:` that cannot be here: is the line indented as the one " \
+	"above it, or does a value with `: ` want quotes?\n"
+#define NO_KEY "expected `- ` before an item of a list, or a key and `: `\n"
+#define NO_DOMAINS                                                  \
+	"expected a list, like `- example.org` in a line for each " \
+	"certificate\n"
 #define UNSUPPORTED " is not supported in this version\n"
 #define SOME        HEAD "domains: [a.example]\n" /* two lines */
 
@@ -54,7 +65,8 @@ static const struct bad yaml[] = {
 	{ "- a.example\n", "m:1:1: expected keys and values, like `email: "
 	  "admin@example.org`, found a list\n" },
 	{ "hello\n", "m:1:1: expected keys and values, like `email: "
-	  "admin@example.org`, found a word\n" },
+	  "admin@example.org`, found a word: is there a space "
+	  "behind the colon?\n" },
 	{ SOME "user: &x acmed\n", "m:3:7: anchors are not supported\n" },
 	{ SOME "user: *x\n", "m:3:7: aliases are not supported\n" },
 	{ SOME "user: !!str acmed\n", "m:3:7: tags are not supported\n" },
@@ -64,16 +76,78 @@ static const struct bad yaml[] = {
 	{ SOME "user: \"a\\0b\"\n", "m:3:7: a NUL is not supported\n" },
 	{ SOME "? [a]\n: b\n", "m:3:3: keys must be plain words\n" },
 	{ SOME "log: {? {a: b} : c}\n", "m:3:9: keys must be plain words\n" },
-	{ SOME "user: \xff\n", "m:3:7: invalid leading UTF-8 octet\n" },
+	{ SOME "user: \xff\n", "m:3:7: not UTF-8: invalid leading "
+	  "UTF-8 octet\n" },
 	{ SOME "http: {a: [[[[[[[x]]]]]]]}\n", "m:3:17: nested too deeply\n" },
-	{ SOME "http: [a\n", "m:4:1: while parsing a flow sequence: did not "
-	  "find expected ',' or ']'\n" },
+	{ SOME "http: [a\n", "m:3:7: a `[` that is not closed, or a comma "
+	  "is missing in the list\n" },
 	/* What came before the syntax error is told as well; what might
 	 * have come after it is not missed. */
 	{ "usr: x\nhttp: }\n",
 	  "m:1:1: unknown key `usr`, did you mean `user`?\n"
-	  "m:2:7: while parsing a block node: did not find expected node "
-	  "content\n" },
+	  "m:2:7: " NO_VALUE },
+};
+
+/* What people do who do not write YAML every day. */
+static const struct bad slips[] = {
+	{ HEAD "domains:\n\t- a.example\n", "m:3:1: " TAB },
+	{ HEAD "# \u00fc\ndomains:\n  -\ta.example\n", "m:4:4: " TAB },
+	{ SOME "reload: |\n\tx\n", "m:4:1: " TAB },
+	{ HEAD "domains:\n  - *.a.example\n",
+	  "m:3:5: a value that begins with `*` must be in quotes, and "
+	  "wildcards are not supported in this version\n" },
+	{ SOME "reload: @x\n", "m:3:9: a value that begins with this "
+	  "character must be in quotes\n" },
+	{ SOME "user: &\n", "m:3:7: a value that begins with `&` must be in "
+	  "quotes\n" },
+	{ SOME "user: x\n group: y\n",
+	  "m:3:7: `user`: found `x group`, expected 1 to 64 letters, digits, "
+	  "'.', '_' or '-', not starting with '.' or '-'\n"
+	  "m:4:7: " COLON },
+	{ SOME "reload: echo: x\n", "m:3:13: " COLON },
+	{ HEAD "domains: - a.example\n", "m:2:10: a `- ` that cannot be here: "
+	  "the first one of a list begins a line of its own\n" },
+	{ HEAD "domains:\n  - a.example\n  b.example\n", "m:4:3: " NO_KEY },
+	{ HEAD "domains:\n  - a.example\n b.example\n",
+	  "m:4:2: expected a key, indented as those above it\n" },
+	{ HEAD "domains:\n  - name: a\n    names: [a.example]\n  key: ec256\n",
+	  "m:5:3: expected `- `, or another indentation: the items of a list "
+	  "are indented alike\n" },
+	{ HEAD "user:x\n", "m:2:1: " NO_KEY },
+	{ HEAD "domains:\n  - \"a.example\n",
+	  "m:3:5: a quote that is not closed\n" },
+	{ HEAD "domains:\n  - [a.example, b.example\nuser: x\n",
+	  "m:3:5: a `[` that is not closed, or a comma is missing in the "
+	  "list\n" },
+	{ SOME "http: {timeout: 3\nuser: x\n", "m:3:7: a `{` that is not "
+	  "closed, or a comma is missing behind it\n" },
+	{ SOME "http: {listen: [::]:80}\n", "m:3:17: " NO_VALUE },
+	{ SOME "reload: \"a\\.b\"\n", "m:3:11: a backslash in double quotes "
+	  "that means nothing: write two, or use single quotes\n" },
+	{ SOME "reload: [systemctl reload nginx, x]\n",
+	  "m:3:9: `reload`: no program has spaces in its name: a list is one "
+	  "command, and each argument an item of it\n" },
+	{ SOME "user: x\nkeeper-user: x\n",
+	  "m: `user` and `keeper-user` are both `x`: then nothing keeps the "
+	  "process on the network from the keys\n" },
+	{ HEAD "domains:\n  a.example:\n", "m:3:3: `domains`: found a mapping, "
+	  NO_DOMAINS },
+	{ HEAD "domains:\n  - a.example: {key: ec256}\n",
+	  "m:3:5: found the key `a.example`: a name stands alone, without a "
+	  "colon, or in the list `names`\n" },
+	{ HEAD "domains:\n  - https://a.example\n  - a.example/\n"
+	  "  - a.example:443\n  - a.example, b.example\n  - c.example\n"
+	  "    - d.example\n",
+	  "m:3:5: `https://a.example`: a name stands alone, without https:// "
+	  "and path\n"
+	  "m:4:5: `a.example/`: a name stands alone, without https:// and "
+	  "path\n"
+	  "m:5:5: `a.example:443`: not an IP address, and no DNS name has a "
+	  "colon or a port\n"
+	  "m:6:5: `a.example, b.example`: no name has spaces or commas: "
+	  "several are a list\n"
+	  "m:7:5: `c.example - d.example`: no name has spaces or commas: "
+	  "several are a list\n" },
 };
 
 static const struct bad key[] = {
@@ -145,9 +219,12 @@ static const struct bad value[] = {
 	{ SOME "control: {socket: run}\n", "m:3:19: `socket`: found `run`, "
 	  "expected an absolute path of at most 107 bytes\n" },
 	{ SOME "log: [level]\n",
-	  "m:3:6: `log`: found a list, expected a mapping\n" },
+	  "m:3:6: `log`: found a list, expected a mapping "
+	  "with level, format\n" },
 	{ SOME "defaults: ec256\n",
-	  "m:3:11: `defaults`: found `ec256`, expected a mapping\n" },
+	  "m:3:11: `defaults`: found `ec256`, expected a mapping "
+	  "with ca, failover-after, challenge, key, reload, preferred-chain, "
+	  "profile, preferred-profile\n" },
 	{ SOME "include: {a: b}\n", "m:3:10: `include`: found a mapping, "
 	  "expected a file name or a list of them\n" },
 	{ SOME "include: [a, [b]]\n", "m:3:14: `include`: found a list, "
@@ -323,7 +400,9 @@ static const struct bad rate[] = {
 	{ SOME "ca: {letsencrypt: {max-requests: 20}}\n",
 	  "m:3:34: `max-requests`: found `20`, expected " RATE },
 	{ SOME "ca: {letsencrypt: {limits: none}}\n",
-	  "m:3:28: `limits`: found `none`, expected a mapping\n" },
+	  "m:3:28: `limits`: found `none`, expected a mapping "
+	  "with new-orders, per-domain, per-names, failures, "
+	  "renewals-exempt\n" },
 	{ SOME "ca: {letsencrypt: {limits: {per-name: 5/7d}}}\n",
 	  "m:3:29: unknown key `per-name`, did you mean `per-names`?\n" },
 	{ SOME "ca: {letsencrypt: {limits: {renewals-exempt: 5}}}\n",
@@ -403,14 +482,12 @@ static const struct bad command[] = {
 };
 
 static const struct bad domains[] = {
-	{ HEAD, "m:1:1: `domains` is missing or empty: expected a list of "
-	  "certificates\n" },
+	{ HEAD, "m:1:1: `domains` is missing or empty: " NO_DOMAINS },
 	{ HEAD "domains: []\n", "m:2:1: `domains` is missing or empty: "
-	  "expected a list of certificates\n" },
+	  NO_DOMAINS },
 	{ HEAD "domains: a.example\n", "m:2:10: `domains`: found "
-	  "`a.example`, expected a list of certificates\n" },
-	{ HEAD "domains:\n", "m:2:9: `domains`: found nothing, expected a "
-	  "list of certificates\n" },
+	  "`a.example`, " NO_DOMAINS },
+	{ HEAD "domains:\n", "m:2:9: `domains`: found nothing, " NO_DOMAINS },
 	{ "domains: [a.example]\n", "m:1:1: `agree-tos` is missing, it " NO_TOS },
 	{ "domains: [a.example]\nagree-tos: false\n",
 	  "m:2:12: `agree-tos` " NO_TOS },
@@ -475,6 +552,7 @@ static const struct bad names[] = {
 		each(table, NELEM(table));     \
 	}
 TABLE_TEST(yaml)
+TABLE_TEST(slips)
 TABLE_TEST(key)
 TABLE_TEST(reserved)
 TABLE_TEST(value)
@@ -505,8 +583,7 @@ test_all_at_once(void **state)
 	    "m:5:11: `a_b`: only letters, digits, hyphens and dots\n"
 	    "i:2:1: `reload` is not allowed in an included file, only `ca` "
 	    "and `domains` are\n"
-	    "i:4:1: while parsing a flow node: did not find expected node "
-	    "content\n");
+	    "i:4:1: " NO_VALUE);
 }
 
 static void
@@ -524,7 +601,8 @@ test_included(void **state)
 	    "i:1:6: CA `x` is defined twice\n");
 	expect_errors(SOME, "hello",
 	    "i:1:1: expected keys and values, like `email: "
-	    "admin@example.org`, found a word\n");
+	    "admin@example.org`, found a word: is there a space "
+	    "behind the colon?\n");
 }
 
 static void
@@ -671,6 +749,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_yaml),
+		cmocka_unit_test(test_slips),
 		cmocka_unit_test(test_key),
 		cmocka_unit_test(test_reserved),
 		cmocka_unit_test(test_value),

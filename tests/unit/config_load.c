@@ -778,10 +778,25 @@ test_free_nothing(void **state)
 	conf_free(NULL);
 }
 
+/* As some editors write UTF-8; only the first of all is no text. */
+static void
+test_byte_order_mark(void **state)
+{
+	AUTO(conf_free)
+	struct conf *c =
+	    load_good("\xef\xbb\xbf" HEAD "domains: [a.example]\n");
+
+	(void)state;
+	assert_string_equal(c->certs[0].name, "a.example");
+	expect_errors("\xef\xbb\xbf" HEAD "domains: [x_y]\n", NULL,
+	    "m:2:11: `x_y`: only letters, digits, hyphens and dots\n");
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_byte_order_mark),
 		cmocka_unit_test(test_five_lines),
 		cmocka_unit_test(test_whole),
 		cmocka_unit_test(test_cas),
