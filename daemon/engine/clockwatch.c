@@ -185,7 +185,6 @@ is_sane(const struct engine *en, bool known)
 void
 clock_look(struct engine *en)
 {
-	int64_t was = en->ahead_s;
 	bool known = ask_cas(en), sane = is_sane(en, known), changed;
 	unsigned n;
 
@@ -203,10 +202,13 @@ clock_look(struct engine *en)
 		log_info("the clock is right again", KN("now", clock_now()));
 	if (!sane)
 		loop_timer_set(en->clock_timer, en->clock_bad ? BAD_MS : 0);
-	changed = en->clock_bad != !sane || llabs(en->ahead_s - was) > AHEAD_S;
+	changed = en->clock_bad != !sane ||
+		  llabs(en->ahead_s - en->sorted_s) > AHEAD_S;
 	en->clock_bad = !sane;
-	if (changed)
-		renew_all(en);
+	if (!changed)
+		return;
+	en->sorted_s = en->ahead_s;
+	renew_all(en);
 }
 
 static void

@@ -99,6 +99,7 @@ struct engine {
 	struct loop_jump *jump;
 	struct ask *probe;
 	int64_t ahead_s;   /* the CAs' clocks, of ours; 0: they agree */
+	int64_t sorted_s;  /* the same, by which what sleeps was sorted */
 	int64_t offset_ms; /* ours when it was right last, of the monotonic */
 	int64_t told_ms;   /* the same when it was last told of */
 	uint32_t probe_ca;
