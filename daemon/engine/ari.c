@@ -64,12 +64,19 @@ ari_drop(struct engine *en, struct cert *c)
 	}
 }
 
+/* When it is over there is nothing to time any more (protocol J8). */
+static bool
+has_window(const struct engine *en, const struct cert *c)
+{
+	return c->have.version != 0 && c->have.ari_id != NULL &&
+	       c->have.not_after > engine_now(en);
+}
+
 void
 ari_watch(struct engine *en, struct cert *c)
 {
 	ari_drop(en, c);
-	if (c->have.version != 0 && c->have.ari_id != NULL &&
-	    c->have.not_after > engine_now(en))
+	if (has_window(en, c))
 		look_at(en, c, clock_now());
 }
 
@@ -229,8 +236,7 @@ pump(struct engine *en)
 	       it->key <= clock_now()) {
 		c = OF(it);
 		heap_remove(&en->looks, it);
-		/* over: there is nothing to time any more (protocol J8) */
-		if (c->have.not_after > engine_now(en))
+		if (has_window(en, c))
 			ask(en, c);
 	}
 	timer_set(en);
@@ -251,8 +257,9 @@ ari_init(struct engine *en, struct err *e)
 	return heap_init(&en->looks, en->conf->n_certs, e);
 }
 
+/* Also those that were over by a clock that was wrong. */
 void
-ari_start(struct engine *en)
+ari_look(struct engine *en)
 {
 	uint64_t spread = (uint64_t)en->certs.n * SPREAD_S;
 	int64_t now = clock_now();
@@ -260,29 +267,14 @@ ari_start(struct engine *en)
 
 	/* A restart does not make all of them ask at once. */
 	spread = spread < MINUTE ? MINUTE : spread > USUAL_S ? USUAL_S : spread;
-	for (i = 0; i < en->certs.n; i++) {
+	for (i = 0; en->started && i < en->certs.n; i++) {
 		struct cert *c = &en->certs.all[i];
 
-		if (c->have.version == 0 || c->have.ari_id == NULL ||
-		    c->have.not_after <= now)
+		if (c->looking != NULL || !has_window(en, c))
 			continue;
-		if (c->window.next <= now)
+		if (c->look.pos == 0 && c->window.next <= now)
 			c->window.next = now + (int64_t)rnd_below(spread);
 		heap_put(&en->looks, &c->look, c->window.next);
-	}
-	timer_set(en);
-}
-
-void
-ari_mend(struct engine *en)
-{
-	uint32_t i;
-
-	for (i = 0; i < en->certs.n; i++) {
-		struct cert *c = &en->certs.all[i];
-
-		if (c->look.pos != 0 && c->look.key != c->window.next)
-			heap_put(&en->looks, &c->look, c->window.next);
 	}
 	timer_set(en);
 }

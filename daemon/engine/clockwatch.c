@@ -71,7 +71,7 @@ clock_mend(struct engine *en)
 		session_mend(en->cas[i].session);
 	}
 	n = certs_mend_instants(&en->certs, now);
-	ari_mend(en);
+	ari_look(en);
 	deploy_look(en);
 	return n;
 }
@@ -208,6 +208,7 @@ clock_look(struct engine *en)
 	if (!changed)
 		return;
 	en->sorted_s = en->ahead_s;
+	ari_look(en);
 	renew_all(en);
 }
 

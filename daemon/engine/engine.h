@@ -169,11 +169,11 @@ void crowd_end(struct engine *);
 
 /* ari.c: renewal windows. */
 int ari_init(struct engine *, struct err *);
-void ari_start(struct engine *);
 void ari_done(struct engine *);
 void ari_watch(struct engine *, struct cert *); /* it is a new one */
 void ari_drop(struct engine *, struct cert *);
-void ari_mend(struct engine *); /* their instants were changed */
+/* At all of them: it begins, or the clock or their instants have changed. */
+void ari_look(struct engine *);
 
 /* sweep.c: keys that nobody knows; once, when all state is loaded. */
 void sweep_start(struct engine *);

@@ -119,7 +119,7 @@ static void
 on_known(struct engine *en)
 {
 	renew_start(en);
-	ari_start(en);
+	ari_look(en);
 	sweep_start(en);
 }
 
