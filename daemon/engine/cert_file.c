@@ -14,6 +14,7 @@
 
 #define HASH_HEX     16
 #define FAILURES_MAX 1000000
+#define WAITED_MAX_S (366 * INT64_C(86400))
 
 static void
 set_time(struct json *o, const char *key, int64_t t)
@@ -407,6 +408,7 @@ cert_encode_order(const struct conf *conf, const struct cert *c,
 		json_set_str(root, "ca", conf->cas[c->order_ca].name);
 	json_set_bool(root, "rehearsal", c->rehearsal);
 	json_set_int(root, "spent", c->spent);
+	json_set_int(root, "waited", c->waited_s);
 	return json_dump(root, true, out, e);
 }
 
@@ -457,6 +459,9 @@ cert_decode_order(const struct conf *conf, struct cert *c, const char *text,
 		c->begun = begun;
 		return 0;
 	}
+	c->waited_s = get_int(root, "waited");
+	if (c->waited_s < 0 || c->waited_s > WAITED_MAX_S)
+		c->waited_s = 0;
 	if (take_text(root, "url", &c->order_url, e) == -1 ||
 	    take_text(root, "key", &c->order_key, e) == -1 ||
 	    take_text(root, "tokens", &c->tokens, e) == -1)

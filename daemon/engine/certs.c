@@ -172,6 +172,7 @@ cert_forget_order(struct cert *c)
 	c->tokens = NULL;
 	c->order_ca = CONF_NONE;
 	c->rehearsal = false;
+	c->waited_s = 0;
 }
 
 static void
@@ -688,6 +689,12 @@ save_put(struct certs *cs, struct cert *c, enum save_what what,
 	put.len = text.len;
 	/* cppcheck-suppress returnDanglingLifetime ; all of put is copied */
 	return cs->store->ops->put(cs->store, &put, done, arg, e);
+}
+
+void
+certs_keep_order(struct certs *cs, struct cert *c)
+{
+	(void)save_put(cs, c, SAVE_ORDER, dropped, NULL, NULL);
 }
 
 static int

@@ -109,6 +109,7 @@ struct cert {
 	char *tokens;      /* live ones, separated by spaces; NULL: none */
 	uint32_t order_ca; /* whose order it is; CONF_NONE: none */
 	unsigned spent;    /* of that CA's budget, for it: BUDGET_SPENT_* */
+	int64_t waited_s;  /* for the CA, where it is; not while we were not */
 	bool rehearsal;    /* it is one of the test CA's, for trying out */
 	char *stale_key;   /* of an order that is of no use; to be dropped */
 
@@ -220,6 +221,8 @@ int certs_load(struct certs *, certs_loaded *, void *arg, struct err *);
 typedef void cert_saved(void *arg, const struct err *);
 struct save *cert_save(struct certs *, struct cert *, enum save_what,
     cert_saved *, void *arg, struct err *);
+/* Its order as it is, for a restart: soft, and nobody is told. */
+void certs_keep_order(struct certs *, struct cert *);
 /* Its order is over, or never was. */
 void certs_drop_order(struct certs *, const struct cert *);
 /* All of it, when nobody waits: that it failed is logged, and it is tried

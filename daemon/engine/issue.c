@@ -25,8 +25,6 @@
 
 #define SLOW_MS (2 * MINUTE_MS)
 
-#define SPAN_TEXT 32
-
 #define ENDS_SOON_S INT64_C(300)
 
 static const struct step_def steps[STEP__COUNT];
@@ -96,6 +94,7 @@ issue_cancel(struct issue *is)
 		cert_forget_order(is->cert);
 		certs_drop_order(is->env->certs, is->cert);
 	}
+	issue_keep_waited(is);
 	issue_free(is);
 }
 
@@ -118,6 +117,7 @@ issue_finish(struct issue *is, enum issue_end end, const struct err *e)
 		tokens_leave(is);
 	else
 		tokens_stop(is);
+	issue_keep_waited(is);
 	if (c->begun != 0 && is->step != STEP_LOST) {
 		cert_forget_order(c);
 		/* it was refused: a restart has nothing to be careful of */
@@ -213,19 +213,6 @@ on_saved(void *arg, const struct err *failed)
 	issue_next(is, is->then, NULL);
 }
 
-/* To its deadline: of an order's names, from the latest that was answered. */
-static int64_t
-left_of(const struct issue *is, enum pace p)
-{
-	const struct conf_ca *ca = session_ca(is->session);
-	int64_t since, all;
-
-	since = p == PACE_AUTHZ ? is->answered_ms : 0;
-	all =
-	    p == PACE_AUTHZ ? ca->validation_timeout_s : ca->issuance_timeout_s;
-	return since + 1000 * all - is->waited_ms;
-}
-
 /* Do what a step said, after making durable what it learned. */
 void
 issue_next(struct issue *is, struct next n, struct err *e)
@@ -255,6 +242,9 @@ issue_next(struct issue *is, struct next n, struct err *e)
 		issue_go(is);
 		return;
 	}
+	/* such a wait is not waited for once more */
+	if (n.wait_ms >= MINUTE_MS)
+		issue_keep_waited(is);
 	is->waiting = true;
 	is->until_ms = clock_mono_ms() + n.wait_ms;
 	is->waited_ms += n.wait_ms;
@@ -329,70 +319,6 @@ next_later(enum step to, int64_t wait_ms)
 	    struct next){ .what = NEXT_LATER, .to = to, .wait_ms = wait_ms };
 }
 
-bool
-issue_too_long(struct issue *is, enum pace p, const char *what, struct err *e)
-{
-	const struct conf_ca *ca = session_ca(is->session);
-	char span[SPAN_TEXT];
-
-	if (left_of(is, p) > 0)
-		return false;
-	str_ago(
-	    p == PACE_AUTHZ ? ca->validation_timeout_s : ca->issuance_timeout_s,
-	    span, sizeof(span));
-	(void)err_set(e, ERR_LIMIT, 0, "%s in %s (%s)", what, span,
-	    p == PACE_AUTHZ ? "validation-timeout" : "issuance-timeout");
-	return true;
-}
-
-/* As the CA says, within reason; else soon, then ever more rarely. */
-static int64_t
-wait_for(struct issue *is, int64_t said_s, enum pace p)
-{
-	bool young = is->waited_ms < 10 * MINUTE_MS;
-	int64_t most = young ? MINUTE_MS : HOUR_MS;
-	int64_t wait = session_pace_ms(is->session, p);
-	unsigned i;
-
-	if (said_s > 0) {
-		is->told_when = true;
-		return said_s * 1000 > most ? most : said_s * 1000;
-	}
-	for (i = 0; i < is->polls && wait < 15000; i++)
-		wait *= 2;
-	is->polls++;
-	if (wait < 15000)
-		return wait;
-	/* 20 s at first, 10 min when it takes hours */
-	wait = is->waited_ms / 30;
-	if (wait < 20000)
-		wait = 20000;
-	if (wait > 10 * MINUTE_MS)
-		wait = 10 * MINUTE_MS;
-	return rnd_jitter(wait, 25);
-}
-
-/*
- * When to look again.  A huge Retry-After neither hangs the job nor makes it
- * give up, nor has it outlast its deadline.
- */
-int64_t
-issue_poll_wait(struct issue *is, int64_t said_s, enum pace p)
-{
-	int64_t wait = wait_for(is, said_s, p);
-	int64_t left = left_of(is, p);
-
-	return left > 0 && wait > left ? left : wait;
-}
-
-void
-issue_poll_begin(struct issue *is)
-{
-	is->polls = 0;
-	is->told_when = false;
-	is->waited_ms = is->answered_ms = 0;
-}
-
 void
 issue_drop_order(struct issue *is)
 {
@@ -402,6 +328,7 @@ issue_drop_order(struct issue *is)
 	if (key != NULL && (used == NULL || strcmp(key, used) != 0))
 		keys_drop(is->env->keys, key);
 	cert_forget_order(is->cert);
+	is->resumed_ms = 0;
 	is->n_authzs = 0;
 	is->all_valid = is->post_mortem = false;
 	buf_reset(&is->failures);
@@ -481,6 +408,7 @@ by_status(struct issue *is, const struct reply *r, struct err *e)
 	case ACME_READY:
 		if (is->step == STEP_FINALIZE)
 			return still_ready(is, e);
+		is->resumed_ms = is->cert->waited_s = 0;
 		return NEXT_TO(STEP_KEY);
 	case ACME_PROCESSING:
 		return still_processing(is, r, e);
@@ -788,6 +716,7 @@ issue_start(const struct issue_env *env, struct cert *c,
 		(void)err_nomem(e, "attempt");
 		return NULL;
 	}
+	is->resumed_ms = c->waited_s * 1000;
 	issue_poll_begin(is);
 	is->step = c->order_url != NULL ? STEP_POLL_ORDER
 		   : c->begun != 0      ? STEP_LOST

@@ -564,9 +564,12 @@ over(struct issue *is, const struct authz *z, struct err *e)
 	one->pending = false;
 	is->flying--;
 	is->polls = 0;
-	if (z->status != ACME_VALID)
+	if (z->status != ACME_VALID) {
 		note_failure(is, one->ident, z);
-	else if (is->window < WINDOW_MAX)
+		return look_on(is, e);
+	}
+	is->resumed_ms = is->cert->waited_s = 0; /* the CA is at it */
+	if (is->window < WINDOW_MAX)
 		is->window += WINDOW_STEP;
 	return look_on(is, e);
 }

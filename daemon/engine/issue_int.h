@@ -106,9 +106,10 @@ struct issue {
 	struct err failure;  /* the worst of them */
 
 	unsigned polls, resyncs;
-	int64_t waited_ms; /* for the CA; not while the host slept */
-	int64_t until_ms;  /* monotonic, while waiting */
-	bool told_when;    /* the CA said Retry-After: do not be cleverer */
+	int64_t waited_ms;  /* for the CA; not while the host slept */
+	int64_t resumed_ms; /* of it before a restart; 0: none, or it moves */
+	int64_t until_ms;   /* monotonic, while waiting */
+	bool told_when;     /* the CA said Retry-After: do not be cleverer */
 	bool abandoned, second_key, outlived;
 	bool caa;           /* look at it first */
 	bool lost;          /* the order of an earlier run is not to be found */
@@ -137,14 +138,18 @@ void issue_on_install(void *, uint32_t version, const struct err *);
 void issue_answer(
     struct issue *, const struct answer *, const struct err *failed);
 struct next next_later(enum step, int64_t wait_ms);
+/* Withdraw the tokens and forget the order. */
+void issue_drop_order(struct issue *);
+struct next issue_abandon(struct issue *, struct err *);
+
+/* issue_wait.c */
 /* How long to wait, when the CA said so many seconds; 0: did not say. */
 int64_t issue_poll_wait(struct issue *, int64_t said_s, enum pace);
 /* Whether it is polled for longer than that, which e says then. */
 bool issue_too_long(struct issue *, enum pace, const char *what, struct err *);
 void issue_poll_begin(struct issue *);
-/* Withdraw the tokens and forget the order. */
-void issue_drop_order(struct issue *);
-struct next issue_abandon(struct issue *, struct err *);
+/* What was waited so far is on disk, unless it cannot be had there. */
+void issue_keep_waited(struct issue *);
 
 /* issue_order.c */
 int start_lost(struct issue *, struct err *);
