@@ -657,8 +657,11 @@ save_end(void *arg, const struct store_value *v, const struct err *failed)
 	if (TAILQ_EMPTY(&c->saves) || c->save_op != NULL ||
 	    save_start(cs, c, &e) == 0)
 		return;
-	TAILQ_FOREACH (s, &c->saves, link)
+	TAILQ_FOREACH (s, &c->saves, link) {
 		s->covered = true;
+		if (s->what == SAVE_CERT)
+			note_saved(cs, c, &e);
+	}
 	saves_end(c, &e);
 }
 

@@ -49,16 +49,20 @@ struct store_op {
 };
 static struct store_op written[PUTS_MAX];
 static unsigned n_puts, n_answered, n_drops;
+static bool put_fails;
 
 static struct store_op *
 fake_put(struct store *s, const struct store_put *p, store_done *done,
     void *arg, struct err *e)
 {
-	struct store_op *op = &written[n_puts++];
+	struct store_op *op = &written[n_puts];
 
 	(void)s;
-	(void)e;
-	assert_true(n_puts <= PUTS_MAX);
+	if (put_fails) {
+		(void)err_nomem(e, "put");
+		return NULL;
+	}
+	assert_true(++n_puts <= PUTS_MAX);
 	(void)snprintf(op->key, sizeof(op->key), "%s", p->key);
 	(void)snprintf(op->text, sizeof(op->text), "%.*s", (int)p->len,
 	    (const char *)p->data);
@@ -115,6 +119,7 @@ setup(void **state)
 	log_init("test", (enum log_level)0, LOG_F_TEXT);
 	clock_fake(T0);
 	n_puts = n_answered = n_drops = 0;
+	put_fails = false;
 	confs[0].cas = first;
 	confs[0].n_cas = 1;
 	confs[0].key = CONF_EC256;
@@ -876,6 +881,24 @@ saving_fails(void **state)
 	assert_int_equal(n_drops, 0);
 }
 
+/* A save that waited and cannot be begun is tried again, as one that failed. */
+static void
+waiting_fails(void **state)
+{
+	(void)state;
+	memset(ends, 0, sizeof(ends));
+	c->order_url = strdup("https://ca/order/1");
+	assert_non_null(cert_save(&cs, c, SAVE_ORDER, on_saved, &ends[0], &e));
+	assert_non_null(cert_save(&cs, c, SAVE_CERT, on_saved, &ends[1], &e));
+	put_fails = true;
+	answer(NULL);
+	assert_int_equal(ends[0], 1);
+	assert_int_equal(ends[1], 1);
+	assert_int_equal(last.kind, ERR_NOMEM);
+	assert_int_equal(cs.n_unsaved, 1);
+	assert_true(loop_timer_pending(cs.again));
+}
+
 /* What waited behind something else is written when the engine ends. */
 static void
 written_at_the_end(void **state)
@@ -937,6 +960,7 @@ main(void)
 		T(order_and_certificate),
 		T(order_over),
 		T(saving_fails),
+		T(waiting_fails),
 		T(written_at_the_end),
 		T(interned),
 	};
