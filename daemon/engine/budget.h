@@ -95,7 +95,8 @@ int64_t budget_failed_when(const struct budget *, const char *const *idents,
     uint32_t n, bool forced, int64_t now);
 
 /* Everything that is not full, as JSON text, and back; the emptiest when that
- * is too much.  What of it is not understood counts as full. */
+ * is too much.  What of it is not understood counts as full; without memory,
+ * ERR_NOMEM, it is there half. */
 int budget_encode(
     const struct budget *, int64_t now, struct buf *out, struct err *);
 int budget_decode(

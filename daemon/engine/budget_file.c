@@ -129,6 +129,7 @@ struct decoding {
 	struct budget *budget;
 	enum conf_limit limit;
 	int64_t now_ms;
+	bool no_memory;
 };
 
 static int64_t
@@ -144,15 +145,17 @@ instant(const struct json *v)
 static void
 decode_one(void *arg, const char *key, const struct json *v)
 {
-	const struct decoding *d = arg;
+	struct decoding *d = arg;
 	struct entry *en;
 	size_t i;
 
 	if (strlen(key) >= BUDGET_KEY_MAX)
 		return;
 	en = budget_entry(d->budget, d->limit, key, d->now_ms);
-	if (en == NULL)
+	if (en == NULL) { /* for room, no file is too long */
+		d->no_memory = true;
 		return;
+	}
 	if (d->limit != LIMIT_FAILURES) {
 		en->bucket.full_ms = instant(v);
 	} else {
@@ -186,5 +189,5 @@ budget_decode(
 			    json_get_object(root, budget_limit_name(d.limit)),
 			    decode_one, &d);
 	}
-	return 0;
+	return d.no_memory ? err_nomem(e, "budget") : 0;
 }

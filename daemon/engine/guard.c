@@ -62,9 +62,12 @@ budget_save(void *arg)
 		s->budget_op = s->env->store->ops->put(
 		    s->env->store, &put, budget_saved, s, &e);
 	}
-	if (s->budget_op == NULL)
-		log_error("budget not saved", KV("ca", s->ca->name),
-		    KV("error", e.what));
+	if (s->budget_op != NULL)
+		return;
+	log_error(
+	    "budget not saved", KV("ca", s->ca->name), KV("error", e.what));
+	s->budget_changed = true;
+	loop_timer_set(s->budget_timer, AGAIN_MS);
 }
 
 struct budget *
@@ -98,6 +101,10 @@ budget_loaded(void *arg, const struct store_value *v, const struct err *failed)
 	s->budget_op = NULL;
 	if (failed == NULL && v->rev != STORE_ABSENT &&
 	    budget_decode(s->budget, v->data, v->len, clock_now(), &e) == -1) {
+		if (e.kind == ERR_NOMEM) { /* which is no damage */
+			l->loaded(l->arg, NULL, &e);
+			return;
+		}
 		log_error("damaged budget put aside: the CA's own count holds",
 		    KV("ca", s->ca->name), KV("error", e.what));
 		(void)snprintf(key, sizeof(key), "budgets/%s", s->ca->name);

@@ -2,14 +2,15 @@
 /*
  * A whole issuance and a renewal, again and again, each time with the next
  * allocation of our own code failing.  Only that one fails: whatever it was,
- * nothing may crash or leak, the state on disk can be read, and the daemon has
- * its certificates within hours.
+ * nothing may crash or leak, the state on disk can be read and is what is in
+ * memory of the budget, and the daemon has its certificates within hours.
  */
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/engine/budget.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/clock.h"
 #include "lib/base/fs.h"
@@ -33,6 +34,7 @@ static const char conf[] = "email: a@example.org\n"
 			   "agree-tos: true\n"
 			   "reload: systemctl reload nginx\n"
 			   "ca: {test: {directory: https://ca/dir, "
+			   "limits: {new-orders: 100/7d, per-names: 50/7d}, "
 			   "eab: {kid: k, hmac-file: /hmac}}}\n"
 			   "defaults: {ca: test, preferred-chain: Other CA}\n"
 			   "domains:\n"
@@ -191,10 +193,22 @@ reset(unsigned long n, unsigned unkind)
 	countdown = n;
 }
 
+static void
+take_budget(struct buf *out)
+{
+	struct err e;
+
+	if (budget_encode(session_budget(sim_engine()->cas[0].session),
+		clock_now(), out, &e) == -1)
+		abort();
+}
+
 /* All is well, and is still known after a restart. */
 static void
 check_end(unsigned long n)
 {
+	AUTO(buf_done) struct buf spent = BUF_INIT(1 << 20);
+	AUTO(buf_done) struct buf known = BUF_INIT(1 << 20);
 	unsigned orders = fake_ca.orders;
 
 	sim_torture = sim_memory_fails = false;
@@ -204,8 +218,12 @@ check_end(unsigned long n)
 	if (tokens_count(sim_engine()->tokens) != 0)
 		die(n, "a token stays");
 	check_disk(n);
+	take_budget(&spent);
 	sim_stop();
 	begin(n);
+	take_budget(&known);
+	if (strcmp(buf_str(&spent), buf_str(&known)) != 0)
+		die(n, "what was spent is forgotten after a restart");
 	run_until(n, wanted, HOUR_MS / 60, "forgotten after a restart");
 	fake_ca_run(HOUR_MS, NULL);
 	if (fake_ca.orders != orders)
