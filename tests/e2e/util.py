@@ -159,11 +159,21 @@ def proc_inodes(pid):
     return {v for v in proc_fds(pid).values() if v.startswith("socket:")}
 
 
+def when(text):
+    """An instant of RFC 3339, as time.time() has it."""
+    return datetime.datetime.fromisoformat(
+        text.replace("Z", "+00:00")).timestamp()
+
+
 def seconds_to(text):
     """How far away an instant of RFC 3339 is."""
-    then = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return (then - datetime.datetime.now(datetime.timezone.utc)
-            ).total_seconds()
+    return when(text) - time.time()
+
+
+def back_off(trouble):
+    """How long after a failure the next attempt is, in seconds: whenever that
+    is looked at."""
+    return when(trouble["next"]) - when(trouble["at"])
 
 
 def scenario(name):
