@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: ISC
 """Renewal information: the instant that is picked, and when it is asked for."""
-import time
-
 import pytest
-from util import seconds_to, until
+from test_jumps import DAY, world  # noqa: F401
+from util import seconds_to, until, when
 
 pytestmark = pytest.mark.root
 A = "a.example.org"
@@ -29,16 +28,18 @@ def test_picked_and_kept(mock, acmed):
 def test_narrow_window(mock, acmed):
     """J3, J14: a window of a second is hit, though nobody asks meanwhile.  (It
     does not hurry what has just been installed: a twentieth of the life.)"""
-    ca = mock("life 80s\nwindow 7s 8s")
-    start, end = ca.acme.window
+    ca = mock("life 80s\non GET ^/ari/ hit 1: hold")
     d = acmed(ca, [A]).start()
     d.installed(A)
+    # From now on, however long that took.
+    ca.play("window 7s 8s")
+    start, end = ca.acme.window
+    ca.release()
     first = ca.wait("renewalInfo")
     ca.acme.window = None  # the next one is not renewed at once
-    d.installed(A, version=2, timeout=30)
-    asked = [time.time() - time.monotonic() + r.at
-             for r in ca.seen("newOrder")]
-    assert start - 1 <= asked[1] <= end + 2
+    begun = when(d.wait("renewing", timeout=30)["time"])
+    assert int(start) <= begun <= end + 2
+    d.installed(A, version=2)
     assert ca.seen("newOrder")[1].payload["replaces"] == \
         ca.acme.issued[0].ari
     assert len([r for r in ca.seen("renewalInfo")
@@ -113,11 +114,16 @@ def test_replaced_is_not_asked_for(mock, acmed):
     assert asked == [c.ari for c in ca.acme.issued]
 
 
-def test_late_window_is_not_waited_for(mock, acmed):
+def test_late_window_is_not_waited_for(world):  # noqa: F811
     """J5: a window near or after the end makes nothing later than the life
     does."""
-    ca = mock("life 14s\nwindow 13s 14s")
-    d = acmed(ca, [A]).start()
-    d.installed(A, version=2, timeout=40)
-    first, second = ca.seen("newOrder")[:2]
-    assert second.at - first.at < 13
+    w = world({A: 90}, "window 89d 90d")
+    d = w.d.start()
+    d.installed(A)
+    told = d.wait("the CA's renewal window is later than acmed waits")
+    assert when(told["renewal"]) < when(told["start"])
+    w.sleep(66 * DAY)
+    assert d.cert(A)["state"] == "valid" and w.ca.orders == 1
+    w.sleep(2 * DAY)
+    d.installed(A, version=2)
+    assert w.ca.orders == 2

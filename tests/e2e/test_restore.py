@@ -4,6 +4,7 @@
 import shutil
 
 import pytest
+from test_jumps import DAY, world  # noqa: F401
 from util import check_pair, run, until
 
 pytestmark = pytest.mark.root
@@ -64,17 +65,15 @@ def test_nothing_due(mock, acmed, whole):
     assert ca.accounts == 1
 
 
-def test_due(mock, acmed):
+def test_due(world):  # noqa: F811
     """What it remembers is due: one order, and then it is up to date."""
-    ca = mock("life 80s\nwindow 7s 8s")
-    d = acmed(ca, [A]).start()
-    d.installed(A)
-    ca.wait("renewalInfo")
-    until(lambda: "window" in d.cert(A), 10)
+    w = world({A: 90}, "window 30d 31d").start()
+    ca, d = w.ca, w.d
     ca.acme.window = None
     backup = Backup(d)
     d.renew(A)
     d.installed(A, version=2)
+    w.sleep(40 * DAY)
     backup.restore()
     d.installed(A, version=3)
     assert len(orders(ca)) == 4 and orders(ca)[2:] == [
