@@ -181,9 +181,14 @@ def test_r05_old_nonces(mock, acmed):
     """B2, B3, B6: those kept over a wait are refused; each refusal brings the
     next one, and nothing loops."""
     ca = mock("""
-        nonce-life 400ms
-        on POST ^/challenge/: header Retry-After: 2""")
+        nonce-life 1h
+        on POST ^/authz/ hit 2: hold""")
     d = acmed(ca, [A]).start()
+    until(lambda: ca.count("authz") == 2, 20, "the first poll")
+    with ca.changed:
+        for n in ca.acme.nonces:
+            ca.acme.nonces[n] -= 2 * 3600
+    ca.release()
     d.installed(A)
     refused = [r for r in ca.requests if r.error == "badNonce"]
     assert 1 <= len(refused) <= 3
