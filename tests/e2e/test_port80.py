@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: ISC
 """The listener for challenges, as strangers see it."""
+import json
 import os
 import re
 import socket
-import threading
 
 import pytest
 from util import raw, until
@@ -26,6 +26,13 @@ def ask(address, request, headers="Host: a.example.org\r\n"):
     head, _, body = got.partition(b"\r\n\r\n")
     status, *fields = head.decode().split("\r\n")
     return status, dict(x.split(": ", 1) for x in fields), body
+
+
+def fetch(address, method, token):
+    """All that comes back, but for what day it is."""
+    got = raw(address, f"{method} {WELL_KNOWN}{token} HTTP/1.1\r\nHost: x\r\n"
+              "Connection: close\r\n\r\n".encode(), shut=False)
+    return re.sub(rb"Date: [^\r]*", b"Date: D", got)
 
 
 def test_redirect(listener):
@@ -52,16 +59,14 @@ def test_raw_404(listener):
     """F2: constant, whatever was asked; byte for byte."""
     for token in ("unknown", "A" * 43, "../../etc/passwd", "%2e%2e%2f", "",
                   "x" * 3000, "<script>"):
-        got = raw(listener, f"GET {WELL_KNOWN}{token} HTTP/1.1\r\nHost: x\r\n"
-                  "Connection: close\r\n\r\n".encode(), shut=False)
-        got = re.sub(rb"Date: [^\r]*", b"Date: D", got)
-        assert got == (b"HTTP/1.1 404 Not Found\r\n"
-                       b"Content-Type: text/plain\r\n"
-                       b"Cache-Control: no-store\r\n"
-                       b"Date: D\r\n"
-                       b"Content-Length: 10\r\n"
-                       b"Connection: close\r\n\r\n"
-                       b"not found\n"), token
+        assert fetch(listener, "GET", token) == (
+            b"HTTP/1.1 404 Not Found\r\n"
+            b"Content-Type: text/plain\r\n"
+            b"Cache-Control: no-store\r\n"
+            b"Date: D\r\n"
+            b"Content-Length: 10\r\n"
+            b"Connection: close\r\n\r\n"
+            b"not found\n"), token
 
 
 @pytest.mark.parametrize("request_line, status", [
@@ -113,53 +118,28 @@ def test_redirect_status(ca, acmed):
     assert status == "HTTP/1.1 301 Moved Permanently"
 
 
-def test_raw_answer(ca, acmed):
+def test_raw_answer(mock, acmed):
     """F1: the answer to a token that is published, byte for byte; the token is
     gone when the order is over."""
-    got, d = {}, acmed(ca, ["a.example.org"], lockstep=True)
-
-    def look(line):
-        # The CA has been told, and the engine cannot say the next but one
-        # line until we are back.
-        if line["msg"] == "challenge answered" and not got:
-            order = next((d.state / "engine" / "orders").iterdir())
-            token = re.search(r'"tokens": *"([^" ]+)',
-                              order.read_text()).group(1)
-            got["token"] = token
-            got["from"] = threading.Thread(target=fetch, args=(token,))
-            got["from"].start()
-
-    def fetch(token):
-        for method in "GET", "HEAD":
-            got[method] = raw(
-                ("127.0.0.1", ca.http_port),
-                f"{method} {WELL_KNOWN}{token} HTTP/1.1\r\nHost: a.example.org"
-                "\r\nConnection: close\r\n\r\n".encode(), shut=False)
-        got["done"] = True
-
-    # The CA's own question is not answered at once, so that ours is in time.
-    d.on_line = look
-    d.spawn()
-    until(lambda: got.get("done"), 20, "the token")
-    d.installed("a.example.org")
-    head, _, body = got["GET"].partition(b"\r\n\r\n")
-    thumb = d.status()["cas"][0]["thumbprint"]
-    if head.startswith(b"HTTP/1.1 404"):
-        pytest.fail("the CA was done before we could ask")
-    assert body == f"{got['token']}.{thumb}".encode()
-    assert re.sub(rb"Date: [^\r]*", b"Date: D", head) == (
+    ca = mock("hold authz pending for-ever")
+    d = acmed(ca, ["a.example.org"]).start()
+    d.wait("challenge answered")
+    order, = (d.state / "engine" / "orders").iterdir()
+    token = json.loads(order.read_text())["tokens"]
+    address = "127.0.0.1", ca.http_port
+    head, _, body = fetch(address, "GET", token).partition(b"\r\n\r\n")
+    assert body == f"{token}.{d.status()['cas'][0]['thumbprint']}".encode()
+    assert head == (
         b"HTTP/1.1 200 OK\r\n"
         b"Content-Type: application/octet-stream\r\n"
         b"Cache-Control: no-store\r\n"
         b"Date: D\r\n"
         b"Content-Length: %d\r\n"
         b"Connection: close" % len(body))
-    assert got["HEAD"].endswith(b"\r\n\r\n")
-    assert f"Content-Length: {len(body)}".encode() in got["HEAD"]
-    again = raw(("127.0.0.1", ca.http_port),
-                f"GET {WELL_KNOWN}{got['token']} HTTP/1.1\r\nHost: x\r\n"
-                "Connection: close\r\n\r\n".encode(), shut=False)
-    assert again.startswith(b"HTTP/1.1 404 ")
+    assert fetch(address, "HEAD", token) == head + b"\r\n\r\n"
+    ca.clear()
+    d.installed("a.example.org")
+    assert fetch(address, "GET", token).startswith(b"HTTP/1.1 404 ")
 
 
 def test_idle_connections(ca, acmed):
