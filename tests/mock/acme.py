@@ -693,10 +693,9 @@ class Acme:
     def on_keyChange(self, req):
         raise Bad("malformed", "not here", 404, False)
 
-    def date(self, more=0, form=None):
-        """Our Date, or some instant near it, in one of the three forms of
-        RFC 9110."""
-        t = self.now() + self.date_skew + more
+    @staticmethod
+    def date(t, form=None):
+        """An instant in one of the three forms of RFC 9110."""
         if form is None:
             return formatdate(t, usegmt=True)
         return time.strftime(FORMS[form], time.gmtime(t))

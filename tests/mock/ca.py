@@ -52,6 +52,7 @@ class Request:
         self.jws = self.account = self.key = self.payload = None
         self.status, self.rule, self.error, self.names = None, None, "", []
         self.reply, self.gave = b"", None  # its body, its nonce
+        self.date = None  # what time it is by the answer
 
     def record(self):
         return {"at": round(self.at, 3), "method": self.method,
@@ -254,6 +255,7 @@ class CA:
     def answer(self, req, do):
         """(status, headers, body) after what the rule says."""
         with self.changed:
+            req.date = self.acme.now() + self.acme.date_skew
             instead = any(k in do for k in INSTEAD)
             if not instead or "process" in do:
                 got = self.process(req)
@@ -287,7 +289,8 @@ class CA:
 
     def usual(self, req, headers, kind):
         names = {k.lower() for k, _ in headers}
-        more = [("Date", self.acme.date()), ("Cache-Control", "no-store")]
+        more = [("Date", self.acme.date(req.date)),
+                ("Cache-Control", "no-store")]
         if req.method != "GET" or req.endpoint == "newNonce":
             req.gave = self.acme.nonce()
             more.append(("Replay-Nonce", req.gave))
@@ -307,7 +310,8 @@ class CA:
                     headers = [(k, v) for k, v in headers
                                if k.lower() != key.lower()]
                 if text != "-":
-                    headers.append((key, self.filled(text.removeprefix("+"))))
+                    headers.append((key, self.filled(req, text.removeprefix(
+                        "+"))))
             elif action in ("set", "del"):
                 body = edit_json(body, action, value).replace(
                     b"$base", self.base.encode())
@@ -315,10 +319,11 @@ class CA:
                 body = self.acme.spoil(req, value, body)
         return status, headers, body
 
-    def filled(self, text):
-        """text with $base, and with instants such as $date+2s."""
+    def filled(self, req, text):
+        """text with $base, and with instants such as $date+2s: from Date."""
         return re.sub(r"\$(date|rfc850|asctime)([+-]\w+)",
-                      lambda m: self.acme.date(script.span(m[2]), m[1]),
+                      lambda m: self.acme.date(
+                          req.date + script.span(m[2]), m[1]),
                       text.replace("$base", self.base))
 
     def write(self, req):
