@@ -96,6 +96,7 @@ def test_nginx(cas, acmed, work):
         over.set()
         t.join()
         assert missed == []
+        assert not d.find("reload command failed", part="engine")
     finally:
+        d.stop()  # first: it would start nginx again
         web.stop()
-    assert not d.find("reload command failed", part="engine")
