@@ -121,7 +121,8 @@ def test_recalled_later(px, acmed):
         recall(d, n)
         # What was installed today is not hurried.
         d.remembered(n, lambda root: root["certificate"].update(
-            installed_at="2026-11-01T00:00:00Z"))
+            installed_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(
+                time.time() - 30 * 86400))))
     d.start()
     name = d.wait(RECALL, timeout=60)["cert"]
     d.installed(name, version=2)
