@@ -20,10 +20,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def answer(self):
         d = self.server.daemon
+        begun = d.begun  # of this command, though the next one may be first
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         d.asked.append((self.command, self.path, body))
         if self.path.startswith("/v1/events"):
-            self.events(d)
+            self.events(d, begun)
             return
         code, what = d.answers.get((self.command, self.path), GONE)
         data = json.dumps(what).encode()
@@ -32,14 +33,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(data)
-        d.begun.set()
+        begun.set()
 
-    def events(self, d):
+    def events(self, d, begun):
         self.send_response(200)
         self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(b'{"event": "listening"}\n')
-        d.begun.wait(20)
+        begun.wait(20)
         for e in d.events:
             line = {"time": "2026-11-23T15:04:05Z", "cert": "www", **e}
             self.wfile.write(json.dumps(line).encode() + b"\n")
@@ -73,6 +74,7 @@ class Daemon:
         return [str(BUILD / "acmectl"), "-s", str(self.socket), *args]
 
     def ctl(self, *args):
+        self.begun = threading.Event()
         return run(*self.argv(*args))
 
     def on_terminal(self, *args, say):
@@ -254,7 +256,6 @@ def test_check(daemon, argv, path):
         "2026-11-23T15:04:05Z check passed"]
     # only then, so that nothing is missed
     assert [x[1] for x in daemon.asked] == ["/v1/events?cert=www", path]
-    daemon.begun.clear()
     daemon.events = [{"event": "check failed", "level": "error",
                       "error": "CAA of example.org forbids it",
                       "hint": "add letsencrypt.org to it"}]
@@ -277,7 +278,6 @@ def test_limits_are_not_waited_for(daemon):
 def test_check_refused(daemon):
     r = daemon.ctl("check", "old")
     assert r.returncode == 2 and "no certificate is called old" in r.stderr
-    daemon.begun.clear()
     daemon.answers["POST", "/v1/certificates/www/check"] = (202, {})
     daemon.events = [{"event": "check: CAA allows"}]
     r = daemon.ctl("check", "www")  # the daemon has ended in between
