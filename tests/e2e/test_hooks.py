@@ -2,6 +2,7 @@
 """Reload commands: what they are given, and what they cannot do to us."""
 import os
 import signal
+import time
 
 import pytest
 from util import alive, proc_status, until
@@ -64,12 +65,14 @@ def test_several_share_a_run(ca, acmed, work):
     hook = script(work / "hook",
                   f'echo "$ACMED_COUNT $ACMED_NAMES" >>{out}')
     names = [f"h{i}.example.org" for i in range(12)]
+    began = time.monotonic()
     d = acmed(ca, names, reload=hook).start()
     d.installed(*names)
+    took = time.monotonic() - began
     runs = [x.split() for x in out.read_text().splitlines()]
     assert sum(int(x[0]) for x in runs) == 12
     assert sorted(n for x in runs for n in x[1:]) == sorted(names)
-    assert len(runs) <= 3
+    assert len(runs) <= 3 + took // 10  # a run waits no longer for others
 
 
 def test_failing(ca, acmed, work):
