@@ -272,6 +272,18 @@ logged()
 	in_root journalctl -q --no-pager -u acmed | grep -q -e "$1"
 }
 
+# How often all were ready.
+readies()
+{
+	in_root journalctl -q --no-pager -u acmed |
+	    grep -c 'part=supervisor msg=ready ' || :
+}
+
+is_ready_again()
+{
+	[ "$(readies)" -gt "$1" ]
+}
+
 answers()
 {
 	nsenter -t "$init" --net --root --wd perl -MIO::Socket::INET -e '
@@ -355,13 +367,17 @@ test_crash()
 	says "a killed engine"
 	main=$(prop MainPID)
 	engine=$(pid_of acmed-engine)
+	readies=$(readies)
 	signal KILL "$engine"
 	until_true 20 is_another acmed-engine "$engine" || fail "no new engine"
 	says "a hanging engine"
+	# until then it may take minutes, and does not hang
+	until_true 20 is_ready_again "$readies" || fail "it is not ready"
 	engine=$(pid_of acmed-engine)
 	signal STOP "$engine"
 	until_true 30 is_another acmed-engine "$engine" || fail "no new engine"
-	logged 'how="it hangs"' || fail "the hanging engine is not in the log"
+	until_true 20 logged 'how="it hangs"' ||
+	    fail "the hanging engine is not in the log"
 	[ "$(prop MainPID)" = "$main" ] || fail "acmed is another one"
 	is NRestarts 0 || fail "systemd has started it again"
 
@@ -394,8 +410,11 @@ test_socket()
 	in_root systemctl start acmed.socket || fail "acmed.socket"
 	is ActiveState inactive || fail "acmed runs already"
 	answers || fail "port 80 does not answer"
-	is ActiveState active || fail "not started by a connection"
-	logged 'listening socket from systemd" address="*0.0.0.0:80' ||
+	# the engine may answer before acmed has said that all are ready
+	until_true 20 is ActiveState active ||
+	    fail "not started by a connection"
+	until_true 20 \
+	    logged 'listening socket from systemd" address="*0.0.0.0:80' ||
 	    fail "the socket was not taken over"
 	# while it starts again nobody is refused
 	in_root systemctl --no-block restart acmed
