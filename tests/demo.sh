@@ -82,6 +82,8 @@ await() {
 	done
 }
 await "the CA" curl -s --cacert $D/ca.pem https://localhost:14000/dir
+# port 8053; the first validation asks there
+await "its DNS server" grep -q ':1F75 00000000:0000 07' /proc/net/udp
 
 say "nginx, which serves what acmed keeps in /var/lib/acmed/live"
 {
