@@ -206,6 +206,10 @@ clock_learn(struct session *s, const struct http_reply *h)
 	/* what comes out of a cache has the time of then */
 	if (http_header(h, "Age", 0) != NULL || !session_asked_since(s, h))
 		return;
+	/* nor is it known of when an answer is that was minutes on its way, for
+	 * the host has slept meanwhile */
+	if (http_ms(h) > CLOCK_OFF_S * 1000)
+		return;
 	if (date == NULL || clock_parse_http(date, &t) == -1)
 		return;
 	ahead = t - clock_now();

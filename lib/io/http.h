@@ -81,4 +81,5 @@ const char *http_body(const struct http_reply *, size_t *len); /* NUL behind */
 const char *http_header(
     const struct http_reply *, const char *name, unsigned i);
 const char *http_url(const struct http_reply *); /* after redirects */
-uint32_t http_ms(const struct http_reply *);     /* how long it took */
+/* How long it took, by clock_mono_ms(). */
+uint32_t http_ms(const struct http_reply *);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/str.h"
 
 #define BODY_MAX_DEFAULT   ((size_t)1 << 20)
@@ -344,6 +345,7 @@ call_setup(struct http_call *c, const struct http_req *r, const char *agent,
 	c->setup_bad = c->handed = c->repeated = c->doomed = false;
 	c->busy = c->over = false;
 	c->earlier_ms = 0;
+	c->began_ms = clock_mono_ms();
 	c->on_data = r->on_data;
 
 	for (i = 0; i < NELEM(always); i++)
@@ -487,6 +489,7 @@ int
 call_result(struct http_call *c, CURLcode code, struct err *e)
 {
 	char *url = NULL;
+	int64_t ms;
 
 	c->reply.url = c->url;
 	if (info_long(c, CURLINFO_REDIRECT_COUNT) > 0 &&
@@ -497,7 +500,9 @@ call_result(struct http_call *c, CURLcode code, struct err *e)
 	if (code != CURLE_OK && !is_whole(c, code))
 		return call_error(c, code, e);
 	c->reply.status = (int)info_long(c, CURLINFO_RESPONSE_CODE);
-	c->reply.ms = elapsed_ms(c);
+	/* curl's own clock stands still while the host sleeps */
+	ms = clock_mono_ms() - c->began_ms;
+	c->reply.ms = ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
 	return 0;
 }
 

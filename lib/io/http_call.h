@@ -45,6 +45,7 @@ struct http_call {
 	size_t head_got, max_body;
 	uint64_t body_got;
 	uint32_t earlier_ms; /* of the first try */
+	int64_t began_ms;    /* by clock_mono_ms() */
 	enum http_broke broke;
 	bool in_head;
 	bool setup_bad;

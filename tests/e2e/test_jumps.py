@@ -223,6 +223,22 @@ def test_answer_from_before(world):
     assert len(d.find(AGREES, since=n)) == 1
 
 
+def test_answer_from_before_a_sleep(world):
+    """Nor is what comes when the host has slept, but was said before."""
+    w = world({A: 90}).start()
+    d, n = w.d, len(w.d.lines)
+    w.ca.play("""
+        on POST ^/order$:
+            delay 1s
+        """)
+    d.renew(A)
+    until(lambda: w.ca.orders == 2, 20, "it to be said")
+    w.sleep(3 * HOUR)
+    d.installed(A, version=2)
+    assert not d.find(OFF, since=n)
+    assert d.status()["cas"][0]["clock_ahead_s"] == 0
+
+
 def test_told_in_passing(world):
     """Any answer counts, not only that to the question what time it is."""
     w = world({A: 90, B: 75}).start()
