@@ -356,14 +356,20 @@ class Acmed:
 
     def insist(self, *names, version=1, why=("badNonce",), timeout=60):
         """As installed(), but ask again when it has failed for one of those
-        reasons."""
+        reasons: once for each failure, or we may ask when it has just
+        succeeded."""
+        asked = {}
+
         def done(name):
             try:
                 c = self.cert(name)
                 if c.get("version", 0) >= version and c["state"] == "valid":
                     return True
-                if c.get("trouble", {}).get("type") in why:
+                t = c.get("trouble", {})
+                if t.get("type") in why and asked.get(name) != (
+                        t["failures"], t["at"]):
                     self.renew(name)
+                    asked[name] = t["failures"], t["at"]
             except (OSError, http.client.HTTPException):
                 pass
             return False
