@@ -145,7 +145,8 @@ def test_raw_answer(mock, acmed):
 def test_idle_connections(ca, acmed):
     """Two thousand that say nothing, and some that drip: a challenge is
     answered all the same."""
-    d = acmed(ca, ["a.example.org"]).start()
+    # Those that go are driven out, however long it takes to come so far.
+    d = acmed(ca, ["a.example.org"], http={"timeout": "10m"}).start()
     d.installed("a.example.org")
     idle = []
     try:
@@ -158,9 +159,9 @@ def test_idle_connections(ca, acmed):
             idle.append(s)
         d.renew("a.example.org")
         d.installed("a.example.org", version=2)
-        http = d.status()["http"]
-        assert http["open"] <= 1024
-        assert http["evicted"] >= 2000 - 1024
+        until(lambda: d.status()["http"]["evicted"] >= 2000 - 1024, 20,
+              "some to be driven out")
+        assert d.status()["http"]["open"] <= 1024
     finally:
         for s in idle:
             s.close()
