@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: ISC
 """An ordered list of CAs: when the next one is asked, and when not."""
+import threading
+
 import pytest
 from proxy import Proxy, problem
 from util import cert_info, until
@@ -11,14 +13,15 @@ NAME = "a.example.org"
 
 
 class Two:
-    """A daemon with CAs first (by way of a proxy) and second, and both."""
+    """A daemon with CAs first and second, each by way of a proxy."""
 
     def __init__(self, cas, acmed, after=1, more=None, **conf):
         env = {"PEBBLE_WFE_NONCEREJECT": "0", "PEBBLE_AUTHZREUSE": "0"}
         self.first = Proxy(cas("system", **env))
         self.second = cas("newest" if more else "system", second=True,
                           more=more, **env)
-        self.d = acmed({"first": self.first, "second": self.second}, [NAME],
+        self.way = Proxy(self.second)
+        self.d = acmed({"first": self.first, "second": self.way}, [NAME],
                        defaults={"failover-after": after}, **conf)
 
     def failed(self, count):
@@ -39,6 +42,7 @@ def two(cas, acmed):
     yield make
     for t in made:
         t.first.stop()
+        t.way.stop()
 
 
 @pytest.mark.parametrize("kind, answer", [
@@ -79,6 +83,8 @@ def test_not_at_the_first_failure(two):
     t = two(after=2)
     t.first.rule("POST", ORDER, times=-1, answer=problem(
         "serverInternal", 500))
+    # It would be tried within half a minute, or at once.
+    held = t.way.rule("GET", "/dir", times=-1, hold=threading.Event())
     t.d.start()
     assert t.failed(1) == "first"
     t.d.stop()
@@ -89,6 +95,7 @@ def test_not_at_the_first_failure(two):
     t.d.stop()
     t.d.start()
     assert t.d.cert(NAME)["ca"] == "second"
+    held.what["hold"].set()
     t.d.renew(NAME)
     t.d.installed(NAME)
     assert t.d.cert(NAME)["issued_by"] == "second"
