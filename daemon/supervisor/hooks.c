@@ -10,12 +10,15 @@
 #include <sys/wait.h>
 
 #include "lib/base/buf.h"
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/str.h"
 #include "lib/io/proc.h"
 
 #define ENV_MAX  (256u << 10)
 #define ENV_VARS 16
 #define KEY_MAX  (256u << 10)
+#define RECENT   256 /* commands whose last starts are remembered */
 
 struct batch {
 	TAILQ_ENTRY(batch) entry;
@@ -33,6 +36,12 @@ struct batch {
 };
 TAILQ_HEAD(batches, batch);
 
+/* When a command would have rested from all of its starts (GCRA). */
+struct recent {
+	uint64_t command; /* hash */
+	int64_t rested_ms;
+};
+
 struct hooks {
 	struct loop *loop;
 	struct loop_timer *kick;
@@ -40,6 +49,7 @@ struct hooks {
 	void *arg;
 	struct batches open, waiting, running;
 	uint32_t n_open, n_waiting, n_running;
+	struct recent recent[RECENT];
 };
 
 struct env {
@@ -265,6 +275,41 @@ on_done(void *arg, const struct proc_result *r)
 	batch_answer(b, &m);
 }
 
+/* Its row, or the one that has rested for longest. */
+static struct recent *
+recent_of(struct hooks *h, const struct batch *b)
+{
+	uint64_t command = str_hash(b->key.data, b->key.len);
+	struct recent *r, *oldest = h->recent;
+
+	for (r = h->recent; r < h->recent + RECENT; r++) {
+		if (r->command == command)
+			return r;
+		if (r->rested_ms < oldest->rested_ms)
+			oldest = r;
+	}
+	*oldest = (struct recent){ .command = command };
+	return oldest;
+}
+
+static void
+note_start(struct hooks *h, const struct batch *b)
+{
+	struct recent *r = recent_of(h, b);
+	int64_t now = clock_mono_ms();
+
+	r->rested_ms =
+	    (r->rested_ms > now ? r->rested_ms : now) + HOOKS_REST_MS;
+}
+
+/* How long b has to wait, since its command was started so often. */
+static int64_t
+rest_ms(struct hooks *h, const struct batch *b)
+{
+	return recent_of(h, b)->rested_ms - clock_mono_ms() -
+	       (HOOKS_BURST - 1) * HOOKS_REST_MS;
+}
+
 /* b is in no list. */
 static void
 batch_start(struct hooks *h, struct batch *b)
@@ -274,6 +319,7 @@ batch_start(struct hooks *h, struct batch *b)
 	struct ipc_hooked m = { .ok = 0 };
 	struct err e;
 
+	note_start(h, b);
 	if (env_build(&env, b, &e) == 0) {
 		const struct proc_spec spec = { .argv = command->argv,
 			.env = env.vars,
@@ -303,16 +349,28 @@ runs_already(const struct hooks *h, const struct batch *b)
 	return false;
 }
 
+/* NULL: none now; the kick is set for one that only has to rest. */
 static struct batch *
-next_startable(const struct hooks *h)
+next_startable(struct hooks *h)
 {
+	int64_t wait, least = HOOKS_REST_MS;
+	bool resting = false;
 	struct batch *b;
 
 	if (h->n_running == HOOKS_RUNNING_MAX)
 		return NULL;
-	TAILQ_FOREACH (b, &h->waiting, entry)
-		if (!runs_already(h, b))
+	TAILQ_FOREACH (b, &h->waiting, entry) {
+		if (runs_already(h, b))
+			continue;
+		wait = rest_ms(h, b);
+		if (wait <= 0)
 			return b;
+		resting = true;
+		if (wait < least)
+			least = wait;
+	}
+	if (resting)
+		loop_timer_set(h->kick, least);
 	return NULL;
 }
 

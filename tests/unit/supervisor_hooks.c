@@ -23,6 +23,7 @@
 #include "daemon/supervisor/hooks.h"
 #include "daemon/supervisor/setup.h"
 #include "lib/base/buf.h"
+#include "lib/base/clock.h"
 #include "lib/base/fs.h"
 #include "lib/io/proc.h"
 
@@ -388,6 +389,29 @@ one_at_a_time(void **state)
 	assert_int_equal(answers[3].m.ok, 1);
 }
 
+/* A loop of them would take down what the command restarts. */
+static void
+not_in_a_loop(void **state)
+{
+	int64_t begun = clock_mono_ms(), burst;
+	uint32_t i;
+
+	(void)state;
+	configure("  - {name: a, names: [a.example.org], reload: 'true'}\n"
+		  "  - {name: b, names: [b.example.org], reload: [echo, b]}\n");
+	for (i = 0; i < HOOKS_BURST; i++)
+		add("a", false, i);
+	wait_answers(HOOKS_BURST);
+	burst = clock_mono_ms() - begun;
+	add("a", false, i);
+	add("b", false, i + 1); /* does not wait for it */
+	wait_answers(HOOKS_BURST + 2);
+	assert_int_equal(answers[HOOKS_BURST].id, i + 1);
+	assert_int_equal(answers[HOOKS_BURST + 1].m.ok, 1);
+	assert_true(burst < HOOKS_REST_MS);
+	assert_true(clock_mono_ms() - begun >= HOOKS_REST_MS);
+}
+
 static void
 breaches(void **state)
 {
@@ -498,7 +522,8 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 	const struct CMUnitTest tests[] = { T(environment), T(batch),
 		T(long_lists), T(cut_lists), T(ends), T(one_at_a_time),
-		T(breaches), T(forgotten), T(killed_with_us) };
+		T(not_in_a_loop), T(breaches), T(forgotten),
+		T(killed_with_us) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
