@@ -31,14 +31,39 @@
 #define ALIVE_MISSED   2   /* times ALIVE did not come: it hangs */
 #define START_MAX_MS   (10 * 60 * 1000) /* reading a huge state */
 #define START_TICK_MS  (10 * 1000)
+#define WATCHDOG_MS    500 /* to systemd no more often, whoever is asking */
+#define STATUS_MS      1000
 
 static void start(void *);
 
 static void
-notify_watchdog(const struct super *s)
+notify_watchdog(struct super *s)
 {
-	if (s->watched)
-		sock_notify("WATCHDOG=1");
+	int64_t now = clock_mono_ms();
+
+	if (!s->watched || now - s->watchdog_ms < WATCHDOG_MS)
+		return;
+	s->watchdog_ms = now;
+	sock_notify("WATCHDOG=1");
+}
+
+static void
+on_status_timer(void *arg)
+{
+	struct super *s = arg;
+
+	s->status_ms = clock_mono_ms();
+	sock_notify(s->status);
+}
+
+void
+children_status(struct super *s, const char *text)
+{
+	int64_t wait = s->status_ms + STATUS_MS - clock_mono_ms();
+
+	(void)snprintf(s->status, sizeof(s->status), "%s", text);
+	if (!loop_timer_pending(s->status_timer))
+		loop_timer_set(s->status_timer, wait > 0 ? wait : 0);
 }
 
 /* Three times in the span that systemd waits, so that we see a hanging engine
@@ -186,6 +211,7 @@ children_stop(struct super *s, int64_t again_ms, int64_t term_ms)
 	reload_forget(s);
 	loop_timer_stop(s->watch_timer);
 	loop_timer_stop(s->start_timer);
+	loop_timer_stop(s->status_timer);
 	s->phase = PHASE_STOPPING;
 	s->told = false;
 	if (s->engine.pid == 0 && s->keeper.pid == 0)
@@ -491,8 +517,9 @@ children_init(struct super *s, struct err *e)
 	s->start_timer = loop_timer_new(s->loop, start, s, e);
 	s->kill_timer = loop_timer_new(s->loop, on_kill_timer, s, e);
 	s->watch_timer = loop_timer_new(s->loop, on_watch, s, e);
+	s->status_timer = loop_timer_new(s->loop, on_status_timer, s, e);
 	if (s->start_timer == NULL || s->kill_timer == NULL ||
-	    s->watch_timer == NULL)
+	    s->watch_timer == NULL || s->status_timer == NULL)
 		return -1;
 	return find_programs(s, e);
 }
@@ -508,4 +535,5 @@ children_done(struct super *s)
 	loop_timer_free(take_ptr(s->start_timer));
 	loop_timer_free(take_ptr(s->kill_timer));
 	loop_timer_free(take_ptr(s->watch_timer));
+	loop_timer_free(take_ptr(s->status_timer));
 }

@@ -35,3 +35,5 @@ void children_reaped(void *arg, pid_t, int status);
 /* What they say. */
 void children_ready(struct child *);
 void children_alive(struct super *);
+/* For systemd's STATUS=: now, or the last one of a second. */
+void children_status(struct super *, const char *text);

@@ -14,6 +14,7 @@
 
 #define SOON_MS    100 /* between two starts, however often it is asked */
 #define RECENT_MS  1000
+#define ASKED_MS   1000 /* between two that the engine asks for */
 #define PASS_ON_MS 2000 /* the engine ends by itself when it has */
 #define NOTIFY_MAX 512
 
@@ -203,13 +204,15 @@ int
 reload_asked(struct super *s, uint32_t id, struct err *e)
 {
 	struct ipc_reloaded m = { .ok = 0, .text = "a reload is under way" };
+	int64_t now = clock_mono_ms(), due = s->asked_ms + ASKED_MS;
 
 	if (s->reload_answer)
 		return chan_send(s->engine.chan, IPC_RELOADED, id, &m,
 		    sizeof(m), NULL, 0, -1, e);
 	s->reload_answer = true;
 	s->reload_id = id;
-	reload_soon(s);
+	s->asked_ms = due > now ? due : now;
+	loop_timer_set(s->reload_timer, s->asked_ms - now);
 	return 0;
 }
 

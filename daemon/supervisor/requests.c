@@ -15,9 +15,6 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
-#include "lib/io/sock.h"
-
-#define STATUS_MAX 256
 
 /* A child that was told to end may still speak, but of the configuration that
  * it was started with: its indices may mean something else by now. */
@@ -227,7 +224,7 @@ on_status(void *arg, struct chan_msg *m, struct err *e)
 {
 	const struct ipc_status *st = m->body;
 	AUTO(buf_done) struct buf text = BUF_INIT(STATUS_MAX);
-	const struct child *c = arg;
+	struct child *c = arg;
 	char when[CLOCK_RFC3339_MAX];
 
 	(void)e;
@@ -244,7 +241,7 @@ on_status(void *arg, struct chan_msg *m, struct err *e)
 		buf_printf(&text, "; next renewal %s", when);
 	}
 	if (buf_ok(&text))
-		sock_notify(buf_str(&text));
+		children_status(c->super, buf_str(&text));
 	return 0;
 }
 

@@ -23,6 +23,8 @@
 #include "lib/io/loop.h"
 #include "lib/ipc/chan.h"
 
+#define STATUS_MAX 256
+
 struct super;
 
 enum phase {
@@ -61,11 +63,16 @@ struct super {
 	int64_t started_ms, backoff_ms, again_ms;
 	bool watched;     /* by systemd, which wants to hear WATCHDOG=1 */
 	uint32_t alive_s; /* how often the engine is to say ALIVE */
+	/* what systemd was told last, so as not to be made to flood it */
+	int64_t watchdog_ms, status_ms;
+	char status[STATUS_MAX];
+	struct loop_timer *status_timer;
 	struct loop_timer *start_timer; /* DOWN: start the children */
 	struct loop_timer *kill_timer;  /* STOPPING: to SIGTERM, then SIGKILL */
 	struct loop_timer *watch_timer; /* STARTING, UP: is the engine alive */
 
 	struct loop_timer *reload_timer;
+	int64_t asked_ms; /* when the engine's latest reload is, or was, due */
 	bool reload_answer; /* the engine waits for the answer to reload_id */
 	uint32_t reload_id;
 	bool reloading; /* systemd was told RELOADING=1 */

@@ -383,6 +383,7 @@ ready(void **state)
 	expect_notify("READY=1\nSTATUS=running");
 	assert_int_equal(s.phase, PHASE_UP);
 	expect_notify("WATCHDOG=1");
+	s.watchdog_ms -= 1000;
 	send_raw(engine, IPC_ALIVE, 0, &m, sizeof(m), -1);
 	expect_notify("WATCHDOG=1");
 	send_raw(keeper, IPC_READY, 0, &m, sizeof(m), -1);
@@ -400,19 +401,43 @@ status(void **state)
 	(void)state;
 	send_raw(engine, IPC_STATUS, 0, &m, sizeof(m), -1);
 	expect_notify("STATUS=3 certificates, 2 valid");
+	s.status_ms = 0;
 	m.busy = 1;
 	m.failing = 1;
 	m.next = 1900000000;
 	send_raw(engine, IPC_STATUS, 0, &m, sizeof(m), -1);
 	expect_notify("STATUS=3 certificates, 2 valid, 1 in progress, "
 		      "1 failing; next renewal 2030-03-17T17:46:40Z");
+	s.status_ms = 0;
 	memset(&m, 0xff, sizeof(m));
 	send_raw(engine, IPC_STATUS, 0, &m, sizeof(m), -1);
 	expect_notify("STATUS=4294967295 certificates, 4294967295 valid, "
 		      "4294967295 in progress, 4294967295 failing");
+	s.status_ms = 0;
 	m.next = INT64_MAX;
 	send_raw(engine, IPC_STATUS, 0, &m, sizeof(m), -1);
 	(void)wait_for(notify_fd, &m, sizeof(m));
+}
+
+/* systemd serves the whole host: it must not be flooded by way of us. */
+static void
+floods(void **state)
+{
+	struct ipc_status st = { .total = 1 };
+	struct ipc_empty m = { 0 };
+	int64_t begun;
+
+	(void)state;
+	send_raw(engine, IPC_ALIVE, 0, &m, sizeof(m), -1);
+	expect_notify("WATCHDOG=1");
+	send_raw(engine, IPC_ALIVE, 0, &m, sizeof(m), -1);
+	send_raw(engine, IPC_STATUS, 0, &st, sizeof(st), -1);
+	expect_notify("STATUS=1 certificates, 0 valid");
+	begun = s.status_ms;
+	for (st.total = 2; st.total < 100; st.total++)
+		send_raw(engine, IPC_STATUS, 0, &st, sizeof(st), -1);
+	expect_notify("STATUS=99 certificates, 0 valid");
+	assert_true(s.status_ms - begun >= 1000);
 }
 
 static void
@@ -659,12 +684,15 @@ reload_refused(const char *text)
 	assert_int_equal(s.phase, PHASE_UP);
 	assert_ptr_equal(s.setup, old);
 	drain_notify("READY=1\nSTATUS=reload failed: ");
+	assert_true(s.asked_ms <= clock_mono_ms());
+	s.asked_ms = 0;
 }
 
 static void
 bad_reloads(void **state)
 {
 	char more[512];
+	int64_t begun;
 
 	(void)state;
 	write_conf("domians:\n" DOMAINS);
@@ -684,6 +712,10 @@ bad_reloads(void **state)
 	reload_refused("none: No such file");
 	(void)unlink(conf_path);
 	reload_refused("No such file");
+	/* not as often as whoever is in the engine likes */
+	s.asked_ms = begun = clock_mono_ms();
+	reload_refused("No such file");
+	assert_true(clock_mono_ms() - begun >= 1000);
 }
 
 /* More errors than an answer holds: whole lines, and how many are left. */
@@ -806,7 +838,7 @@ main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 	const struct CMUnitTest tests[] = { T(sizes), T(types), T(descriptors),
-		T(short_frames), T(ready), T(status), T(installs),
+		T(short_frames), T(ready), T(status), T(floods), T(installs),
 		T(bad_installs), T(hook), T(forgets), T(bad_forgets), T(finds),
 		T(bad_finds), T(bad_reloads), T(long_report), T(good_reload),
 		T(reload_is_passed_on), T(not_heard) };
