@@ -240,6 +240,14 @@ str_ident(const char *s, char out[STR_IDENT_MAX], bool *is_ip, const char **why)
 	return 0;
 }
 
+/* What ends a line, or turns the text behind it round: a CA's words must not
+ * make a log say what it does not. */
+static bool
+is_layout(uint32_t c)
+{
+	return (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
 size_t
 str_char(const char *s)
 {
@@ -259,7 +267,7 @@ str_char(const char *s)
 		c = c << 6 | (p[i] & 0x3fu);
 	}
 	if (c < 0xa0 || (n == 3 && c < 0x800) || (n == 4 && c < 0x10000) ||
-	    (c >= 0xd800 && c <= 0xdfff) || c > 0x10ffff)
+	    (c >= 0xd800 && c <= 0xdfff) || c > 0x10ffff || is_layout(c))
 		return 0;
 	return n;
 }

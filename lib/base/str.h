@@ -45,7 +45,8 @@ int str_ident(
 
 /*
  * How many bytes the character at the start has; 0 when it is a control
- * character (C1 and DEL too), not UTF-8, or the end.
+ * character (C1, DEL, and those of Unicode that turn text round or end lines),
+ * not UTF-8, or the end.
  */
 size_t str_char(const char *);
 

@@ -331,6 +331,12 @@ clean(void **state)
 		{ "\xe2\x82\xac \xf0\x9f\x94\x92", "\xe2\x82\xac \xf0\x9f\x94\x92" },
 		{ "\xc2\x9b" "31m", "??31m" },          /* CSI as C1 */
 		{ "\xc2\xa0", "\xc2\xa0" },
+		{ "\xe2\x80\xa7", "\xe2\x80\xa7" },
+		{ "\xe2\x80\xa8" "x", "???x" },        /* line separator */
+		{ "\xe2\x80\xae" "live", "???live" },  /* right to left */
+		{ "\xe2\x80\xaf", "\xe2\x80\xaf" },
+		{ "\xe2\x81\xa6" "a\xe2\x81\xa9", "???a???" },
+		{ "\xe2\x81\xaa", "\xe2\x81\xaa" },
 		{ "\x80", "?" }, { "\xff\xfe", "??" },
 		{ "\xc3", "?" }, { "\xc3(", "?(" },     /* cut short */
 		{ "\xe2\x82", "??" },
