@@ -209,7 +209,7 @@ static const char *const for_all[] = {
 	"getresuid", "getresgid", "getgroups", "getgroups32", "uname",
 	"sysinfo", "getrusage", "getrlimit", "ugetrlimit",
 	/* sockets that are open */
-	"sendmsg", "recvmsg", "getsockopt", "setsockopt", "shutdown",
+	"sendmsg", "recvmsg", "getsockopt", "shutdown",
 };
 
 static const char *const for_engine[] = {
@@ -320,6 +320,30 @@ add_args_for_all(scmp_filter_ctx ctx)
 	return add_arg_rules(ctx, rules, NELEM(rules));
 }
 
+/*
+ * All of setsockopt but SO_LINGER: whoever closes such a socket last waits, and
+ * that may be the supervisor, to whom it was sent in a message.  Allowed is
+ * what differs from it in any one bit, as a filter has no "not" for the 32 bits
+ * that the kernel looks at.
+ */
+static int
+add_options(scmp_filter_ctx ctx)
+{
+	const uint64_t level = SOL_SOCKET, linger = SO_LINGER;
+	uint64_t bit;
+	int r = 0;
+
+	for (bit = 1; r == 0 && (bit & INT) != 0; bit <<= 1) {
+		const struct arg_rule rules[] = {
+			{ "setsockopt", 1, { { 1, bit, bit & ~level } } },
+			{ "setsockopt", 1, { { 2, bit, bit & ~linger } } },
+		};
+
+		r = add_arg_rules(ctx, rules, NELEM(rules));
+	}
+	return r;
+}
+
 static int
 add_engine(scmp_filter_ctx ctx)
 {
@@ -361,7 +385,7 @@ load_filter(scmp_filter_ctx ctx, enum confine_role role)
 	if ((r = add_list(ctx, SCMP_ACT_ALLOW, for_all, NELEM(for_all))) != 0 ||
 	    (r = add_list(
 		 ctx, SCMP_ACT_ERRNO(EPERM), refused, NELEM(refused))) != 0 ||
-	    (r = add_args_for_all(ctx)) != 0)
+	    (r = add_args_for_all(ctx)) != 0 || (r = add_options(ctx)) != 0)
 		return r;
 	r = role == CONFINE_ENGINE ? add_engine(ctx) : add_keeper(ctx);
 	if (r != 0)

@@ -20,6 +20,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -248,11 +249,33 @@ keeper_sockets(const struct confine_done *done)
 	FAILS(ENOSYS, accept(0, NULL, NULL));
 }
 
+/* What would make the supervisor wait as it closes what it was sent. */
+static void
+engine_options(const struct confine_done *done)
+{
+	const struct linger l = { 1, 3600 };
+	const int on = 1;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)done;
+	FAILS(ENOSYS, setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l)));
+	FAILS(ENOSYS, syscall(SYS_setsockopt, fd, (1L << 32) | SOL_SOCKET,
+			  (1L << 32) | SO_LINGER, &l, sizeof(l)));
+	CHECK(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) == 0);
+	CHECK(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &on, sizeof(on)) == 0);
+	CHECK(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0);
+	CHECK(setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &on, sizeof(on)) == 0);
+	/* the number of SO_LINGER, but of another level */
+	CHECK(setsockopt(fd, IPPROTO_TCP, SO_LINGER, &on, 1) == -1 &&
+	      errno != ENOSYS);
+}
+
 static void
 test_sockets(void **state)
 {
 	(void)state;
 	in_child(engine_sockets, CONFINE_ENGINE);
+	in_child(engine_options, CONFINE_ENGINE);
 	in_child(keeper_sockets, CONFINE_KEEPER);
 }
 
