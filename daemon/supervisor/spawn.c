@@ -121,6 +121,22 @@ limits(bool network)
 	return setrlimit(RLIMIT_NOFILE, &files);
 }
 
+/* When memory runs out, who talks to strangers goes first, not what the host is
+ * for.  Where that cannot be said, it is as the supervisor is. */
+static void
+expendable(void)
+{
+	static const char score[] = "250";
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd == -1)
+		return;
+	n = write(fd, score, sizeof(score) - 1);
+	(void)n;
+	(void)close(fd);
+}
+
 static int
 privileges(const struct ids *ids)
 {
@@ -180,6 +196,8 @@ prepare(const struct spawn *s, pid_t parent)
 		return "chdir";
 	if (limits(s->network) == -1)
 		return "limits";
+	if (s->network)
+		expendable();
 	if (privileges(s->ids) == -1)
 		return "privileges";
 	if (die_with_parent(parent) == -1)

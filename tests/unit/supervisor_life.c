@@ -124,6 +124,8 @@ report(const struct ipc_start *st, const char *argv0)
 	    (unsigned long long)core.rlim_max, files.rlim_cur >= 1024, death,
 	    getsid(0) == getpid(), umask(077));
 	buf_printf(&b, "sealed %d\n", fs_is_sealed(IPC_FD_CONFIG));
+	buf_puts(&b, "oom ");
+	report_line(&b, "/proc/self/oom_score_adj", "");
 	report_line(&b, "/proc/self/status", "NoNewPrivs");
 	report_line(&b, "/proc/self/status", "CapBnd");
 	report_line(&b, "/proc/self/status", "CapEff");
@@ -469,6 +471,8 @@ given(void **state)
 	has_line(keeper, "core 0 files 1 death 9 session 1 umask 077");
 	has_line(engine, "alive 300");
 	has_line(engine, "sealed 1");
+	has_line(engine, "oom 250");
+	assert_null(strstr(keeper, "oom 250"));
 	has_line(engine, "NoNewPrivs:\t1");
 	has_line(keeper, "NoNewPrivs:\t1");
 	has_line(engine, "fds 0 1 2 3 4 5 6 7 8");
