@@ -324,13 +324,26 @@ reload(const struct call_ctx *x)
 	upward_begun(u, &e);
 }
 
+static bool
+may_change(const struct engine *en, int fd)
+{
+	struct sock_peer peer;
+
+	if (sock_peer(fd, &peer, NULL) == -1)
+		return false;
+	return peer.uid == 0 || peer.uid == getuid() ||
+	       (en->start.control_gid != UINT32_MAX &&
+		   sock_peer_in_group(fd, (gid_t)en->start.control_gid));
+}
+
 static void
 get_events(const struct call_ctx *x)
 {
+	bool trusted = may_change(x->engine, uhttp_fd(x->req));
 	struct err e;
 
 	if (events_stream(x->engine->events, x->req,
-		uhttp_query(x->req, "cert"), &e) == -1)
+		uhttp_query(x->req, "cert"), trusted, &e) == -1)
 		refuse(x->req, 503, e.what);
 }
 
@@ -374,18 +387,6 @@ matches(const struct route *r, const char *path, char *name, size_t size)
 }
 
 static bool
-may_change(const struct engine *en, int fd)
-{
-	struct sock_peer peer;
-
-	if (sock_peer(fd, &peer, NULL) == -1)
-		return false;
-	return peer.uid == 0 || peer.uid == getuid() ||
-	       (en->start.control_gid != UINT32_MAX &&
-		   sock_peer_in_group(fd, (gid_t)en->start.control_gid));
-}
-
-static bool
 allowed(const struct engine *en, struct uhttp_req *req, bool changes)
 {
 	if (may_change(en, uhttp_fd(req)))
@@ -426,7 +427,7 @@ on_request(void *arg, struct uhttp_req *req)
 
 /* A configuration may be large, and comes from those who may change things. */
 static bool
-may_send(void *arg, int fd)
+trusts(void *arg, int fd)
 {
 	const struct control *k = arg;
 
@@ -448,7 +449,7 @@ control_new(struct engine *en, int fd, struct err *e)
 		free(k);
 		return NULL;
 	}
-	uhttp_allow_large(k->server, may_send);
+	uhttp_trust(k->server, trusts);
 	return k;
 }
 

@@ -13,6 +13,7 @@
 #include "lib/io/json.h"
 
 #define LISTENERS_MAX 16
+#define OTHERS_MAX    8 /* of them who are not trusted */
 #define LINE_MAX_LEN  16384
 
 struct listener {
@@ -20,12 +21,13 @@ struct listener {
 	struct events *events;
 	struct uhttp_req *req;
 	char *cert; /* NULL: all */
+	bool trusted;
 };
 
 struct events {
 	struct engine *engine;
 	LIST_HEAD(, listener) listeners;
-	unsigned n;
+	unsigned n, n_others;
 };
 
 static void tap(void *, enum log_level, const char *, const struct kv *);
@@ -85,6 +87,7 @@ drop(struct listener *l)
 
 	LIST_REMOVE(l, link);
 	ev->n--;
+	ev->n_others -= !l->trusted;
 	free(l->cert);
 	free(l);
 	listen_level(ev);
@@ -158,20 +161,21 @@ events_free(struct events *ev)
 }
 
 int
-events_stream(
-    struct events *ev, struct uhttp_req *req, const char *cert, struct err *e)
+events_stream(struct events *ev, struct uhttp_req *req, const char *cert,
+    bool trusted, struct err *e)
 {
 	static const char hello[] = "{\"event\": \"listening\"}\n";
 	struct listener *l;
 
-	if (ev->n == LISTENERS_MAX)
-		return err_set(e, ERR_LIMIT, 0,
-		    "%d listeners already: try later", LISTENERS_MAX);
+	if (ev->n == LISTENERS_MAX || (!trusted && ev->n_others == OTHERS_MAX))
+		return err_set(
+		    e, ERR_LIMIT, 0, "%u listeners already: try later", ev->n);
 	l = calloc(1, sizeof(*l));
 	if (l == NULL)
 		return err_nomem(e, "events");
 	l->events = ev;
 	l->req = req;
+	l->trusted = trusted;
 	l->cert = cert == NULL ? NULL : strdup(cert);
 	if (uhttp_stream(req, "application/x-ndjson", e) == -1) {
 		free(l->cert);
@@ -180,6 +184,7 @@ events_stream(
 	}
 	LIST_INSERT_HEAD(&ev->listeners, l, link);
 	ev->n++;
+	ev->n_others += !trusted;
 	uhttp_on_gone(req, gone, l);
 	listen_level(ev);
 	/* so that its reader knows that nothing is missed from here on */

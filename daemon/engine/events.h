@@ -11,6 +11,7 @@
 struct events *events_new(struct engine *, struct err *);
 void events_free(struct events *);
 
-/* Send what happens from now on, of one certificate or (NULL) of all. */
-int events_stream(
-    struct events *, struct uhttp_req *, const char *cert, struct err *);
+/* Send what happens from now on, of one certificate or (NULL) of all.  Half of
+ * the places is for those who are trusted. */
+int events_stream(struct events *, struct uhttp_req *, const char *cert,
+    bool trusted, struct err *);

@@ -43,6 +43,7 @@
 #define REFUSAL_MAX  512
 #define TIMEOUT_S    30
 #define CONNS_MAX    64
+#define OTHERS_MAX   48   /* of those who are not trusted */
 #define FULL_LOOK_MS 1000 /* when full: how often we look for a free place */
 #define BACKLOG_MAX  (1u << 20)
 #define EXCESS_MAX   4096 /* bytes behind a request that we care to read */
@@ -59,6 +60,7 @@ struct place { /* for one connection */
 	int64_t since_ms;
 	struct uhttp *u;
 	size_t got; /* bytes, but for what is thrown away */
+	bool trusted;
 	bool large; /* is the one with a large request */
 };
 
@@ -68,7 +70,7 @@ struct uhttp {
 	struct event *learn;
 	struct loop_timer *full;
 	uhttp_fn *fn;
-	uhttp_may *may_large;
+	uhttp_may *may; /* NULL: nobody is trusted, and all are alike */
 	void *arg;
 	bool resting;
 	loop_fn *sent; /* the last answer */
@@ -130,6 +132,26 @@ accept_if_room(void *arg)
 		loop_timer_set(u->full, FULL_LOOK_MS);
 }
 
+/* Who is there?  If he is one too many, he is told so, and evhttp hears that he
+ * has left. */
+static void
+look_at_peer(struct uhttp *u, struct place *p)
+{
+	static const char full[] = "HTTP/1.1 503 Service Unavailable\r\n"
+				   "Connection: close\r\n"
+				   "Content-Length: 0\r\n\r\n";
+	const struct place *q;
+	unsigned others = 0;
+
+	p->trusted = u->may != NULL && u->may(u->arg, p->fd);
+	for (q = u->places; q < u->places + CONNS_MAX; q++)
+		others += q->is != PLACE_FREE && !q->trusted;
+	if (u->may == NULL || p->trusted || others <= OTHERS_MAX)
+		return;
+	(void)send(p->fd, full, sizeof(full) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	(void)shutdown(p->fd, SHUT_RDWR);
+}
+
 /*
  * Runs right after the accept, when evhttp has given the new connection its
  * socket and before anything can have happened to it.
@@ -149,6 +171,8 @@ on_learn(evutil_socket_t fd, short what, void *arg)
 		p->is = p->fd != -1 && socket_inode(p->fd, &p->ino)
 			    ? PLACE_USED
 			    : PLACE_FREE;
+		if (p->is == PLACE_USED)
+			look_at_peer(u, p);
 		(void)bufferevent_decref(p->bev);
 	}
 	accept_if_room(u);
@@ -211,7 +235,7 @@ on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, void *arg)
 	p->got += info->n_added;
 	if (p->got <= REQUEST_MAX)
 		return;
-	if (u->may_large == NULL || !u->may_large(u->arg, p->fd))
+	if (!p->trusted)
 		cut_off(p, "413 Request Entity Too Large",
 		    "so much is taken only from root and members of the "
 		    "control group");
@@ -432,9 +456,9 @@ uhttp_new(struct loop *l, int fd, uhttp_fn *fn, void *arg, struct err *e)
 }
 
 void
-uhttp_allow_large(struct uhttp *u, uhttp_may *may)
+uhttp_trust(struct uhttp *u, uhttp_may *may)
 {
-	u->may_large = may;
+	u->may = may;
 }
 
 void

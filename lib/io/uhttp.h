@@ -28,13 +28,13 @@ typedef void uhttp_fn(void *arg, struct uhttp_req *);
 struct uhttp *uhttp_new(
     struct loop *, int fd, uhttp_fn *, void *arg, struct err *);
 /*
- * Who may send a body of up to 32 MiB, by the connection's descriptor; nobody
- * unless this is called.  One at a time, so that this much memory is all that
- * it costs, whoever may.  Asked when 80 KiB have come: what somebody only says
- * that he will send costs nothing.  arg is uhttp_new()'s.
+ * Who is trusted, by the connection's descriptor; nobody unless this is called.
+ * They may send a body of up to 32 MiB, one at a time, so that this much memory
+ * is all that it costs.  And a quarter of the places is theirs alone: the
+ * others cannot keep them out.  arg is uhttp_new()'s.
  */
 typedef bool uhttp_may(void *arg, int fd);
-void uhttp_allow_large(struct uhttp *, uhttp_may *);
+void uhttp_trust(struct uhttp *, uhttp_may *);
 /* Takes no more connections: they wait for whoever has the socket next. */
 void uhttp_rest(struct uhttp *);
 /* The same, for the answer to this request will be the last one: sent runs,

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -303,6 +304,40 @@ def test_many_listeners(running):
     c = UnixConnection(d.socket)
     c.request("GET", "/v1/events")
     assert c.getresponse().status == 200
+
+
+# Takes what connections there are, of two kinds, and waits to be ended.
+HOLD = """
+import socket, sys
+held = []
+for i in range(200):
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(sys.argv[1])
+    try:
+        s.sendall(b"GET /v1/" if i % 2 else
+                  b"GET /v1/events HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
+    except OSError:
+        pass
+    held.append(s)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_others_cannot_keep_us_out(running):
+    d = running
+    p = subprocess.Popen(
+        [*NOBODY, sys.executable, "-c", HOLD, str(d.socket)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert p.stdout.readline() == "held\n"
+        r = d.ctl("status", timeout=10)
+        assert r.returncode == 0, r.stderr
+        listener = UnixConnection(d.socket)
+        listener.request("GET", "/v1/events")
+        assert listener.getresponse().status == 200
+    finally:
+        p.communicate()
 
 
 def raw(d, data, shut=True):

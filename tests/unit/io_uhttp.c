@@ -453,7 +453,7 @@ test_body(void **state)
 static char large[32 * MIB];
 
 static bool
-may_large(void *arg, int fd)
+may(void *arg, int fd)
 {
 	struct sock_peer peer = { 0 };
 	struct fixture *f = arg;
@@ -556,12 +556,12 @@ test_large(void **state)
 	size_t i;
 
 	fill_large();
-	uhttp_allow_large(f->u, may_large);
+	uhttp_trust(f->u, may);
 	f->may = true;
 	for (i = 0; i < NELEM(sizes); i++) {
 		post(f, sizes[i], "HTTP/1.1 200 OK\r\n");
 		assert_int_equal(f->n_reqs, i + 1);
-		assert_int_equal(f->n_may, i); /* once; not for 64 KiB */
+		assert_int_equal(f->n_may, i + 1); /* once each */
 		assert_int_equal(f->body_len, sizes[i]);
 		assert_true(f->body_hash == str_hash(large, sizes[i]));
 	}
@@ -573,13 +573,13 @@ test_large_refused(void **state)
 	struct fixture *f = *state;
 
 	post_cut_off(f, MIB, "HTTP/1.1 413 ", "only from root and");
-	uhttp_allow_large(f->u, may_large);
+	uhttp_trust(f->u, may);
 	post_cut_off(f, MIB, "HTTP/1.1 413 ", "only from root and");
 	assert_int_equal(f->n_may, 1);
 	post_cut_off(f, 32 * MIB, "HTTP/1.1 413 ", "only from root and");
 	assert_int_equal(f->n_reqs, 0);
 	post(f, 64 << 10, "HTTP/1.1 200 OK\r\n");
-	assert_int_equal(f->n_may, 2);
+	assert_int_equal(f->n_may, 3);
 }
 
 /* More than one would cost more memory than one. */
@@ -590,7 +590,7 @@ test_large_alone(void **state)
 	struct client first, c;
 
 	clock_fake(3000000);
-	uhttp_allow_large(f->u, may_large);
+	uhttp_trust(f->u, may);
 	f->may = true;
 	post_start(&first, f, MIB, MIB - 1);
 	while (first.left != 0)
@@ -624,7 +624,7 @@ test_large_left(void **state)
 	struct client first;
 
 	clock_fake(4000000);
-	uhttp_allow_large(f->u, may_large);
+	uhttp_trust(f->u, may);
 	f->may = true;
 	post_start(&first, f, MIB, MIB - 1);
 	while (first.left != 0)
@@ -917,6 +917,36 @@ test_too_many(void **state)
 		client_end(&idle[i]);
 }
 
+/* Whoever may only read cannot keep out those who may do more. */
+static void
+test_too_many_others(void **state)
+{
+	static struct client idle[80];
+	struct fixture *f = *state;
+	unsigned n_left = 0;
+	struct client c;
+	size_t i;
+
+	uhttp_trust(f->u, may);
+	for (i = 0; i < NELEM(idle); i++)
+		client_start(&idle[i], f, "");
+	for (i = 0; i < NELEM(idle); i++) {
+		settle(f);
+		n_left += !idle[i].ended;
+		if (idle[i].ended)
+			begins(&idle[i], "HTTP/1.1 503 ");
+	}
+	assert_int_equal(n_left, 48);
+	f->may = true;
+	for (i = 0; i < 20; i++) {
+		ask(f, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", &c);
+		begins(&c, "HTTP/1.1 200 OK\r\n");
+		client_end(&c);
+	}
+	for (i = 0; i < NELEM(idle); i++)
+		client_end(&idle[i]);
+}
+
 /* A stream is not a slow request, however long it lasts. */
 static void
 test_stream_keeps_place(void **state)
@@ -1074,6 +1104,7 @@ main(void)
 		TEST(test_named_client),
 		TEST(test_many),
 		TEST(test_too_many),
+		TEST(test_too_many_others),
 		TEST(test_stream_keeps_place),
 	};
 
