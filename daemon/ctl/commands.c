@@ -372,12 +372,12 @@ cmd_reload(struct ctl *ctl, const struct args *a)
 	(void)a;
 	if (ctl_ask(ctl, "POST", "/v1/reload", NULL, &status, &root, &e) == -1)
 		return complain(&e);
-	if (status != 200) {
+	if (status == 422)
 		fputs("acmectl: the configuration is not good, the old one "
 		      "stays in force:\n",
 		    stderr);
+	if (status != 200)
 		return refused(root, status);
-	}
 	text = json_get_text(root, "warnings");
 	if (text != NULL)
 		out_lines(stderr, text);

@@ -139,6 +139,8 @@ check(const struct options *o)
 	else
 		own = load_only(o->file, &r);
 	conf = setup != NULL ? setup->conf : own;
+	if (setup != NULL && setup_check(setup, o->file, &r) == -1)
+		conf = NULL;
 	(void)fputs(buf_str(&r.warnings), stderr);
 	(void)fputs(buf_str(&r.errors), stderr);
 	if (conf != NULL && o->print) {
@@ -251,6 +253,18 @@ run(struct super *s, struct signals *g, struct err *e)
 	return loop_run(s->loop, e);
 }
 
+/* The journal wants to know that these are errors. */
+static void
+complain(const char *lines)
+{
+	if (getenv("JOURNAL_STREAM") == NULL) {
+		(void)fputs(lines, stderr);
+		return;
+	}
+	log_init("supervisor", LOG_L_INFO, LOG_F_TEXT);
+	setup_log(LOG_L_ERR, "the configuration is not good", lines);
+}
+
 static int
 serve(const struct options *o)
 {
@@ -267,7 +281,7 @@ serve(const struct options *o)
 	conf_report_init(&r);
 	s.setup = setup_load(o->file, &r);
 	if (s.setup == NULL) {
-		(void)fputs(buf_str(&r.errors), stderr);
+		complain(buf_str(&r.errors));
 		conf_report_done(&r);
 		return EXIT_USELESS;
 	}

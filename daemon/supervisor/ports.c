@@ -62,8 +62,8 @@ ports_adopt(struct ports *p, int first, int n, struct err *e)
 	return 0;
 }
 
-static int
-control_access(const struct conf *conf, gid_t *gid, mode_t *mode, struct err *e)
+int
+ports_access(const struct conf *conf, gid_t *gid, mode_t *mode, struct err *e)
 {
 	const struct group *gr;
 
@@ -107,7 +107,7 @@ ports_control(struct ports *p, const struct conf *conf, struct err *e)
 {
 	mode_t mode;
 
-	if (control_access(conf, &p->control_gid, &mode, e) == -1)
+	if (ports_access(conf, &p->control_gid, &mode, e) == -1)
 		return -1;
 	if (p->control_given)
 		return 0;
@@ -131,7 +131,7 @@ ports_control_mend(struct ports *p, const struct conf *conf, struct err *e)
 	mode_t mode;
 	gid_t gid;
 
-	if (control_access(conf, &gid, &mode, e) == -1)
+	if (ports_access(conf, &gid, &mode, e) == -1)
 		return -1;
 	if (p->control_path != NULL) {
 		/* no group any more: root's own */

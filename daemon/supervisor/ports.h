@@ -37,6 +37,9 @@ struct ports {
 /* Take over the n descriptors from first on (systemd's are at 3). */
 int ports_adopt(struct ports *, int first, int n, struct err *);
 
+/* Who may use the control socket: its group, or (gid_t)-1, and its mode. */
+int ports_access(const struct conf *, gid_t *, mode_t *, struct err *);
+
 /* Bind the control socket, unless it was handed over. */
 int ports_control(struct ports *, const struct conf *, struct err *);
 

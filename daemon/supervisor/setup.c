@@ -7,8 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "daemon/supervisor/ports.h"
+#include "daemon/supervisor/state.h"
 #include "lib/base/fs.h"
+#include "lib/io/proc.h"
 
 static void
 complain(struct conf_report *r, const char *path, const char *what)
@@ -69,6 +73,52 @@ secrets_open(struct setup *s, const char *path, struct conf_report *r)
 	}
 }
 
+static void
+warn(struct conf_report *r, const char *path, const struct err *e)
+{
+	buf_printf(&r->warnings, "%s: %s\n", path, e->what);
+}
+
+/* What may be there when it is needed, and now is not. */
+static void
+look_for_files(const struct conf *conf, const char *path, struct conf_report *r)
+{
+	char program[PATH_MAX];
+	struct err e;
+	uint32_t i;
+
+	for (i = 0; i < conf->n_commands; i++)
+		if (proc_find(conf->commands[i].argv[0], program, &e) == -1) {
+			(void)err_wrap(&e, "reload");
+			warn(r, path, &e);
+		}
+	for (i = 0; i < conf->n_cas; i++) {
+		const struct conf_ca *ca = &conf->cas[i];
+
+		if (!ca->used || ca->ca_file == NULL ||
+		    access(ca->ca_file, R_OK) == 0)
+			continue;
+		(void)err_set(&e, ERR_SYS, errno, "CA `%s`: ca-file: %s",
+		    ca->name, ca->ca_file);
+		warn(r, path, &e);
+	}
+}
+
+int
+setup_check(const struct setup *s, const char *path, struct conf_report *r)
+{
+	struct state st = STATE_INIT;
+	struct err e;
+	mode_t mode;
+	gid_t gid;
+
+	if (state_users(&st, s->conf, true, &e) == -1)
+		complain(r, path, e.what);
+	if (ports_access(s->conf, &gid, &mode, &e) == -1)
+		complain(r, path, e.what);
+	return r->n_errors == 0 ? 0 : -1;
+}
+
 struct setup *
 setup_load(const char *path, struct conf_report *r)
 {
@@ -92,6 +142,7 @@ setup_load(const char *path, struct conf_report *r)
 		return NULL;
 	}
 	secrets_open(s, path, r);
+	look_for_files(s->conf, path, r);
 	if (r->n_errors > 0)
 		return NULL;
 	return take_ptr(s);

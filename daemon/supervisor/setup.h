@@ -20,8 +20,13 @@ struct setup {
 	uint32_t ca_of_secret[IPC_SECRETS];
 };
 
-/* Read, parse and open.  NULL with every error in the report. */
+/* Read, parse and open.  NULL with every error in the report.  Warns of files
+ * that are not there. */
 struct setup *setup_load(const char *path, struct conf_report *);
+
+/* What root would not start with: users and groups that are not there.  -1
+ * with the errors in the report. */
+int setup_check(const struct setup *, const char *path, struct conf_report *);
 void setup_free(struct setup *); /* NULL is fine */
 DEFINE_AUTO(struct setup, setup_free)
 

@@ -35,8 +35,8 @@ user_find(const char *name, struct ids *out, struct err *e)
 	return 0;
 }
 
-static int
-users_find(struct state *s, const struct conf *conf, bool root, struct err *e)
+int
+state_users(struct state *s, const struct conf *conf, bool root, struct err *e)
 {
 	if (!root) {
 		s->engine_ids = (struct ids){ getuid(), getgid() };
@@ -68,8 +68,13 @@ top_open(const char *path, struct err *e)
 		return err_set(e, ERR_SYS, errno, "open state-dir %s", path);
 	if (st.st_uid != geteuid())
 		return err_set(e, ERR_CONFIG, 0,
-		    "state-dir %s belongs to uid %u, not to acmed's own (%u)",
-		    path, (unsigned)st.st_uid, (unsigned)geteuid());
+		    "state-dir %s belongs to uid %u, not to acmed's own (%u): "
+		    "%s %s",
+		    path, (unsigned)st.st_uid, (unsigned)geteuid(),
+		    geteuid() == 0
+			? "chown root"
+			: "start it as root, or with a state-dir instead of",
+		    path);
 	if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
 		return err_set(e, ERR_CONFIG, 0,
 		    "state-dir %s: others may write there: chmod 755 %s", path,
@@ -105,7 +110,7 @@ state_open(struct state *s, const struct conf *conf, bool root, struct err *e)
 	};
 	size_t i;
 
-	if (users_find(s, conf, root, e) == -1)
+	if (state_users(s, conf, root, e) == -1)
 		return -1;
 	s->dir = top_open(conf->state_dir, e);
 	if (s->dir == -1 || lock_take(s, conf->state_dir, e) == -1)

@@ -30,6 +30,9 @@ struct state {
 	    .versions = -1,         \
 	    .live = -1 })
 
+/* Look the users up, as state_open() does. */
+int state_users(struct state *, const struct conf *, bool root, struct err *);
+
 /*
  * Look the users up, take the lock, make and mend the folders.  On failure
  * what was opened is closed by state_close().

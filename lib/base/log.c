@@ -177,9 +177,11 @@ put_key(struct line *l, const char *key)
 static void
 put_kv(struct line *l, const struct kv *kv)
 {
-	const char *s = kv->str == NULL ? "" : kv->str;
+	const char *s = kv->str;
 	char num[24];
 
+	if (s == NULL && !kv->is_num)
+		return;
 	put_key(l, kv->key);
 	if (kv->is_num) {
 		(void)snprintf(num, sizeof(num), "%" PRId64, kv->num);

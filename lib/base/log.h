@@ -32,7 +32,8 @@ enum log_format { LOG_F_TEXT, LOG_F_JSON };
 
 struct kv {
 	const char *key; /* NULL ends the list */
-	const char *str; /* untrusted is fine: it is cleaned and quoted */
+	const char *str; /* untrusted is fine: it is cleaned and quoted; NULL:
+			  * the pair is left out */
 	int64_t num;
 	bool is_num;
 };

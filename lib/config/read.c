@@ -190,7 +190,10 @@ conf_read(const char *path, struct buf *bundle, struct conf_report *r)
 
 	if (read_text(path, &text, &e) == -1 ||
 	    add_text(&rd, path, &text, &e) == -1)
-		diag_error(&rd.diags, (struct where){ 0 }, "%s", e.what);
+		diag_error(&rd.diags, (struct where){ 0 }, "%s%s", e.what,
+		    e.kind == ERR_SYS && e.num == ENOENT
+			? ": acmed.yaml(5) begins with an example"
+			: "");
 	else
 		follow(&rd, &text);
 	diag_flush(&rd.diags, &path, r);

@@ -226,9 +226,9 @@ check_program(const char *path, int *why)
 	return -1;
 }
 
-/* Where the program is; as a shell does, a file that cannot run counts last. */
-static int
-find_program(const char *name, char out[PATH_MAX], struct err *e)
+/* As a shell does, a file that cannot run counts last. */
+int
+proc_find(const char *name, char out[PATH_MAX], struct err *e)
 {
 	const char *dir = PROC_PATH, *end;
 	int n, why, worst = ENOENT;
@@ -368,7 +368,7 @@ spawn(const struct proc_spec *s, int out, pid_t *pid, struct err *e)
 	AUTO(close) int tell_w = -1;
 	int num;
 
-	if (find_program(s->argv[0], path, e) == -1)
+	if (proc_find(s->argv[0], path, e) == -1)
 		return -1;
 	null = lift(open("/dev/null", O_RDONLY | O_CLOEXEC));
 	if (null == -1)

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +22,9 @@
 
 /* Where a program without a '/' is looked for, whatever our environment. */
 #define PROC_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* Where the program of that name is, and may be run. */
+int proc_find(const char *name, char out[PATH_MAX], struct err *);
 
 struct proc;
 

@@ -174,7 +174,9 @@ remove_stale(const struct sockaddr_un *un, struct err *e)
 	if (connect(fd, (const struct sockaddr *)un, sizeof(*un)) == 0 ||
 	    errno == EAGAIN)
 		return err_set(e, ERR_SYS, EADDRINUSE,
-		    "listen on %s: somebody answers there", path);
+		    "listen on %s: another acmed, or some other program, "
+		    "answers there",
+		    path);
 	if (errno != ECONNREFUSED)
 		return err_set(e, ERR_SYS, errno, "try %s", path);
 	if (unlink(path) == -1)

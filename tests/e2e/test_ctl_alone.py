@@ -336,6 +336,17 @@ def test_no_event_for_the_terminal(daemon):
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", r.stdout)
 
 
+def test_reload_not_allowed(daemon):
+    """Nothing is said of a configuration that nobody has looked at."""
+    daemon.answers["POST", "/v1/reload"] = (403, {"error": "only root may"})
+    r = daemon.ctl("reload")
+    assert (r.returncode, r.stderr) == (2, "acmectl: only root may\n")
+    daemon.answers["POST", "/v1/reload"] = (422, {"error": "x:1:1: bad"})
+    r = daemon.ctl("reload")
+    assert r.returncode == 1
+    assert "the old one stays in force" in r.stderr and "x:1:1: bad" in r.stderr
+
+
 def test_refused_by_the_server(daemon):
     """An answer that is not the daemon's own, since it is not JSON."""
     class Html(Handler):

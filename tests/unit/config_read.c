@@ -123,8 +123,9 @@ test_refused(void **state)
 	char path[2 * PATH_SIZE];
 
 	(void)state;
-	expect_refused(
-	    "absent", "absent: cannot be opened: No such file or directory\n");
+	expect_refused("absent",
+	    "absent: cannot be opened: No such file or directory: "
+	    "acmed.yaml(5) begins with an example\n");
 	expect_refused("d", "d: is not a regular file\n");
 	path_of("fifo", path);
 	assert_int_equal(mkfifo(path, 0600), 0);
