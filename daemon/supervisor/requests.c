@@ -181,14 +181,15 @@ static void
 forget(const struct super *s, const char *name, struct ipc_forgot *reply)
 {
 	char entry[FORGET_ENTRY_MAX];
-	struct err e = { 0 };
+	struct err e;
+	int r;
 
 	if (conf_find_cert(s->setup->conf, name) != CONF_NONE)
-		(void)err_set(
+		r = err_set(
 		    &e, ERR_CONFIG, 0, "%s is in the configuration", name);
 	else
-		(void)forget_run(&s->state, name, entry, &e);
-	if (e.kind != ERR_NONE) {
+		r = forget_run(&s->state, name, entry, &e);
+	if (r == -1) {
 		reply->missing = e.kind == ERR_SYS && e.num == ENOENT;
 		log_warn("certificate not archived", KV("cert", name),
 		    KV("error", e.what));

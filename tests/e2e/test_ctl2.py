@@ -187,6 +187,11 @@ def test_forget(running):
     assert "No longer" not in d.ctl("status").stdout
     until(lambda: not list((d.state / "engine").rglob("shop*")), 5,
           "its state to go")
+    # who asks again did not hear it
+    again = d.ctl("forget", "shop", "--yes")
+    assert (again.returncode, again.stdout) == (0, r.stdout)
+    never = d.ctl("forget", "never", "--yes")
+    assert never.returncode == 2 and "nothing of never in" in never.stderr
     # what was forgotten can be had again
     reloaded(d, domains=DOMAINS)
     d.installed("shop")

@@ -563,7 +563,7 @@ forget(const char *name)
 static void
 forgets(void **state)
 {
-	struct ipc_forgot r;
+	struct ipc_forgot r, again;
 	char want[128];
 	struct err e;
 
@@ -579,6 +579,10 @@ forgets(void **state)
 	assert_memory_equal(r.path, want, strlen(want));
 	assert_int_equal(access(r.path, F_OK), 0);
 	assert_int_equal(faccessat(s.state.versions, "old", F_OK, 0), -1);
+	again = forget("old"); /* whoever asks again did not hear it */
+	assert_string_equal(again.error, "");
+	assert_int_equal(again.ok, 1);
+	assert_string_equal(again.path, r.path);
 
 	r = forget("www");
 	assert_int_equal(r.ok, 0);
