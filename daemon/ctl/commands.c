@@ -27,10 +27,14 @@ static int
 refused(const struct json *root, int status)
 {
 	const char *text = json_get_text(root, "error");
+	size_t len = text == NULL ? 0 : strlen(text);
 
-	fputs("acmectl: ", stderr);
-	out_lines(stderr, text == NULL ? "refused" : text);
-	fputs("\n", stderr);
+	/* lines, each with its file, are whole */
+	bool whole = len > 0 && text[len - 1] == '\n';
+
+	fputs(whole ? "" : "acmectl: ", stderr);
+	out_lines(stderr, len == 0 ? "refused" : text);
+	fputs(whole ? "" : "\n", stderr);
 	return status == 403 || status == 404 || status == 413 || status == 503
 		   ? EXIT_NO_ASK
 		   : EXIT_PERSON;

@@ -21,6 +21,7 @@
 struct ctl {
 	const char *socket;
 	bool colour;
+	bool all; /* tell of each certificate, however many there are */
 	struct loop *loop;
 	struct http *http;
 };

@@ -240,6 +240,7 @@ main(int argc, char **argv)
 	if (word == NULL)
 		return usage("a command is missing", "");
 	ctl.socket = o.socket;
+	ctl.all = a.all;
 	ctl.loop = loop_new(&e);
 	ctl.http = ctl.loop == NULL
 		       ? NULL

@@ -145,7 +145,7 @@ out_fold(const char *s, int indent)
 	size_t room = (size_t)(WIDTH - indent);
 	size_t len, cut;
 
-	while (*s != '\0') {
+	do {
 		len = strlen(s);
 		cut = len;
 		if (len > room) {
@@ -160,7 +160,7 @@ out_fold(const char *s, int indent)
 			s++;
 		if (*s != '\0')
 			printf("%*s", indent, "");
-	}
+	} while (*s != '\0');
 }
 
 void

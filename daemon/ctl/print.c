@@ -16,6 +16,9 @@
 #define LIFTED_MAX       4096
 #define UNCONFIGURED_MAX 20
 #define ADVICE_MAX       4096
+#define EVENT_MAX        8192
+#define EVENT_INDENT     21 /* behind the time */
+#define WORDS_SHOWN      20 /* certificates of which more is told */
 
 /* The character in front of a certificate, and its colour. */
 static char
@@ -56,20 +59,20 @@ waits_for_ca(const struct json *cert)
 
 /* What the daemon says, with the name that it knows nothing of. */
 static void
-put_advice(const struct json *cert, const char *text)
+put_advice(const char *label, const char *raw, const char *text)
 {
-	AUTO(free) char *name = out_text(cert, "name");
+	AUTO(free) char *name = out_copy(raw);
 	AUTO(buf_done) struct buf out = BUF_INIT(ADVICE_MAX);
 	const char *at = strstr(text, "renew NAME");
 	AUTO(free) char *copy = NULL;
 
-	if (at == NULL)
+	if (at == NULL || name == NULL)
 		buf_puts(&out, text);
 	else
-		buf_printf(&out, "%.*srenew %s%s", (int)(at - text), text,
-		    out_or_empty(name), at + strlen("renew NAME"));
+		buf_printf(&out, "%.*srenew %s%s", (int)(at - text), text, name,
+		    at + strlen("renew NAME"));
 	copy = out_copy(buf_str(&out));
-	out_line("you should:", copy);
+	out_line(label, copy);
 }
 
 static const char *
@@ -185,7 +188,7 @@ trouble(const struct ctl *ctl, const struct json *cert, const char *key)
 	ca_line(cert, false);
 	out_line("waiting for:", waits);
 	next_line(cert);
-	put_advice(cert, advice(cert, t));
+	put_advice("you should:", json_get_text(cert, "name"), advice(cert, t));
 }
 
 static void
@@ -226,9 +229,9 @@ late(const struct ctl *ctl, const struct json *cert)
 	ca_line(cert, false);
 	out_line("waiting for:", waits);
 	next_line(cert);
-	put_advice(cert, waits != NULL
-			     ? "see what is left: acmectl budget"
-			     : "see how it goes: acmectl renew NAME --wait");
+	put_advice("you should:", json_get_text(cert, "name"),
+	    waits != NULL ? "see what is left: acmectl budget"
+			  : "see how it goes: acmectl renew NAME --wait");
 }
 
 /* What comes next, where there is little room. */
@@ -337,18 +340,21 @@ verdict(const struct ctl *ctl, const struct json *root)
 	AUTO(free) char *version = out_text(root, "version");
 	int64_t total = out_number(n, "certificates");
 	bool well = out_flag(root, "healthy");
+	AUTO(buf_done) struct buf line = BUF_INIT(EVENT_MAX);
 	char num[OUT_COUNT];
 
-	out_colour(ctl, well ? OUT_GREEN : OUT_RED);
-	printf("acmed %s: %s certificate%s", out_or_empty(version),
+	buf_printf(&line, "acmed %s: %s certificate%s", out_or_empty(version),
 	    out_count(total, num), total == 1 ? "" : "s");
-	printf(", %s valid", out_count(out_number(n, "valid"), num));
+	buf_printf(&line, ", %s valid", out_count(out_number(n, "valid"), num));
 	if (out_number(n, "busy") != 0)
-		printf(", %s under way", out_count(out_number(n, "busy"), num));
+		buf_printf(&line, ", %s under way",
+		    out_count(out_number(n, "busy"), num));
 	if (out_number(n, "failing") != 0)
-		printf(", %s in trouble",
+		buf_printf(&line, ", %s in trouble",
 		    out_count(out_number(n, "failing"), num));
-	puts(well ? "." : ": something needs you.");
+	buf_puts(&line, well ? "." : ": something needs you.");
+	out_colour(ctl, well ? OUT_GREEN : OUT_RED);
+	out_fold(buf_str(&line), 2);
 	out_plain(ctl);
 	progress(root);
 	wrong_clock(root);
@@ -462,6 +468,44 @@ unconfigured(const struct ctl *ctl, const struct json *root)
 	puts("  acmectl forget NAME archives one.");
 }
 
+/* Whether the table's line does not say all. */
+static bool
+needs_words(const struct json *cert)
+{
+	if (json_get_object(cert, "deploy_trouble") != NULL ||
+	    json_get_object(cert, "replace") != NULL || alarming(cert))
+		return true;
+	return json_get_object(cert, "trouble") != NULL && !waits_for_ca(cert);
+}
+
+static void
+words(const struct ctl *ctl, const struct json *certs)
+{
+	size_t i, n = json_len(certs), told = 0, more = 0;
+	char num[OUT_COUNT];
+
+	for (i = 0; i < n; i++) {
+		const struct json *c = json_at(certs, i);
+
+		if (!needs_words(c))
+			continue;
+		if (told == WORDS_SHOWN && !ctl->all) {
+			more++;
+			continue;
+		}
+		told++;
+		if (!waits_for_ca(c) || alarming(c))
+			trouble(ctl, c, "trouble");
+		trouble(ctl, c, "deploy_trouble");
+		replace(ctl, c);
+		late(ctl, c);
+	}
+	if (more != 0)
+		printf("\n... and %s more (acmectl show NAME, or acmectl "
+		       "status --all)\n",
+		    out_count((int64_t)more, num));
+}
+
 static void
 table_head(const struct ctl *ctl)
 {
@@ -492,14 +536,7 @@ print_status(const struct ctl *ctl, const struct json *root)
 	unconfigured(ctl, root);
 	for (i = 0; i < json_len(cas); i++)
 		ca_trouble(ctl, json_at(cas, i));
-	for (i = 0; i < n; i++) {
-		if (!waits_for_ca(json_at(certs, i)) ||
-		    alarming(json_at(certs, i)))
-			trouble(ctl, json_at(certs, i), "trouble");
-		trouble(ctl, json_at(certs, i), "deploy_trouble");
-		replace(ctl, json_at(certs, i));
-		late(ctl, json_at(certs, i));
-	}
+	words(ctl, certs);
 }
 
 static void
@@ -616,60 +653,77 @@ print_lifted(const struct json *root)
 	}
 }
 
+/* What has more words than a line: below it. */
+static const char *const event_words[] = { "error", "output", "hint" };
+
 struct event_print {
 	const char *event;
+	struct buf line;
 	bool first;
 };
+
+static bool
+is_among(const char *key, const char *const *keys, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (strcmp(key, keys[i]) == 0)
+			return true;
+	return false;
+}
 
 static void
 event_member(void *arg, const char *key, const struct json *v)
 {
-	const char *skip[] = { "time", "level", "event", "cert" };
-	const char *sep;
+	static const char *const head[] = { "time", "level", "event", "cert" };
 	struct event_print *p = arg;
-	AUTO(free) char *copy = out_copy(json_text(v));
-	AUTO(free) char *name = out_copy(key);
+	const char *text = json_text(v);
 	int64_t n;
-	size_t i;
 
-	for (i = 0; i < NELEM(skip); i++)
-		if (strcmp(key, skip[i]) == 0)
-			return;
-	if (json_text(v) != NULL) {
-		if (*json_text(v) == '\0')
-			return;
-		sep = p->first ? ": " : ", ";
-		if (strcmp(key, p->event) == 0) /* "step: newOrder" */
-			printf("%s%s", sep, out_or_empty(copy));
-		else
-			printf("%s%s %s", sep, out_or_empty(name),
-			    out_or_empty(copy));
-	} else if (json_number(v, &n) == 0) {
-		printf("%s%s %lld", p->first ? ": " : ", ", out_or_empty(name),
-		    (long long)n);
-	} else {
+	if (is_among(key, head, NELEM(head)) ||
+	    is_among(key, event_words, NELEM(event_words)) ||
+	    (text == NULL ? json_number(v, &n) == -1 : *text == '\0'))
 		return;
-	}
+	buf_puts(&p->line, p->first ? ": " : ", ");
 	p->first = false;
+	if (text == NULL)
+		buf_printf(&p->line, "%s %lld", key, (long long)n);
+	else if (strcmp(key, p->event) == 0) /* "step: newOrder" */
+		buf_puts(&p->line, text);
+	else
+		buf_printf(&p->line, "%s %s", key, text);
 }
 
 void
 print_event(const struct ctl *ctl, const struct json *o)
 {
-	AUTO(free) char *event = out_text(o, "event");
 	AUTO(free) char *time = out_text(o, "time");
-	struct event_print p = { .first = true, .event = out_or_empty(event) };
+	AUTO(free) char *rest = NULL;
+	struct event_print p = { .first = true, .line = BUF_INIT(EVENT_MAX) };
 	bool bad = out_is(o, "level", "error"),
 	     warn = out_is(o, "level", "warn");
+	char label[OUT_SPAN];
+	size_t i;
 
-	if (strcmp(out_or_empty(event), "exchange") == 0)
+	p.event = out_or_empty(json_get_text(o, "event"));
+	if (strcmp(p.event, "exchange") == 0)
 		return;
+	buf_puts(&p.line, p.event);
+	json_each(o, event_member, &p);
+	rest = out_copy(buf_str(&p.line));
+	buf_done(&p.line);
 	printf("%s ", out_or_empty(time));
 	if (bad || warn)
 		out_colour(ctl, bad ? OUT_RED : OUT_YELLOW);
-	printf("%s", out_or_empty(event));
+	out_fold(out_or_empty(rest), EVENT_INDENT);
 	out_plain(ctl);
-	json_each(o, event_member, &p);
-	putchar('\n');
+	for (i = 0; i < NELEM(event_words); i++) {
+		const char *text = json_get_text(o, event_words[i]);
+
+		(void)snprintf(label, sizeof(label), "%s:", event_words[i]);
+		if (text != NULL)
+			put_advice(label, json_get_text(o, "cert"), text);
+	}
 	fflush(stdout);
 }

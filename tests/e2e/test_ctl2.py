@@ -308,8 +308,9 @@ def test_rehearsal_fails(rehearsing):
     d.wait("certificate not issued", cert="www.blocked.example")
     r = d.ctl("check", "www.blocked.example", "--rehearse")
     assert r.returncode == 1
-    last = r.stdout.splitlines()[-1]
-    assert " check failed" in last and "blocked" in last
+    last = r.stdout[r.stdout.index(" check failed"):]
+    assert "blocked" in last and "hint: " in last
+    assert max(map(len, r.stdout.splitlines())) <= 80
     assert d.version("www.blocked.example") == 0
     assert d.version("a.example.org") == 1
 

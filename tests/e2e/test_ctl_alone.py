@@ -261,8 +261,9 @@ def test_check(daemon, argv, path):
                       "hint": "add letsencrypt.org to it"}]
     r = daemon.ctl(*argv)
     assert r.returncode == 1
-    assert "check failed: error CAA of example.org forbids it" in r.stdout
-    assert "hint add letsencrypt.org to it" in r.stdout
+    assert r.stdout == ("2026-11-23T15:04:05Z check failed\n"
+                        "  error:       CAA of example.org forbids it\n"
+                        "  hint:        add letsencrypt.org to it\n")
 
 
 def test_limits_are_not_waited_for(daemon):

@@ -124,7 +124,7 @@ def test_check_of_caa(daemon, trial):
         r = d.ctl("check", NAME)
         trial.ca.dns("clear-caa", host="example.org")
         assert r.returncode == status, r.stdout
-        assert word in r.stdout.splitlines()[-1]
+        assert f" {word}" in r.stdout
         if status == 1:
             assert "other.example" in r.stdout and "hint" in r.stdout
     assert trial.ca.orders == orders
