@@ -163,7 +163,7 @@ note_blocked(struct engine *en, struct cert *c, const struct outcome *o)
 		return;
 	}
 	trouble_set(t, trouble_type(o->err), o->err->what, clock_now());
-	t->row = policy_find(o->err, o->where)->name;
+	t->row = policy_find(o->err, WHERE_CA)->name;
 	log_warn("issuing has to wait", KV("cert", c->conf->name),
 	    KV("ca", en->conf->cas[c->queue].name), KV("error", o->err->what));
 }

@@ -214,34 +214,50 @@ policy_hint(const char *row, const struct err *e)
 	    "the CA does not accept this account: if it wants an external "
 	    "account binding, check kid and hmac-file of its eab, which may "
 	    "have expired; else ask the CA; then: acmectl reload";
+	static const char no_directory[] =
+	    "what answers there is no ACME directory: if it stays so, check "
+	    "the directory of this CA in acmed.yaml";
 	static const struct {
-		const char *row, *hint;
+		const char *row, *word, *hint; /* word: in the text, or NULL */
 	} hints[] = {
-		{ "paused",
+		{ "paused", NULL,
 		    "the CA has paused these names after many failures: mend "
 		    "their cause, open the page that it names, then: acmectl "
 		    "renew NAME" },
-		{ "no-network",
+		{ "no-network", NULL,
 		    "the name of the CA, or of the proxy, cannot be looked up: "
 		    "check this machine's network and its resolvers" },
-		{ "unreachable",
+		/* libcurl's words: the number does not outlive a restart */
+		{ "unreachable", "SSL peer certificate",
+		    "the certificate of the CA's own server is not trusted "
+		    "here: check ca-file, this machine's clock, and whether a "
+		    "proxy opens the connection" },
+		{ "unreachable", "SSL CA cert",
+		    "the roots to check the CA with cannot be used: check that "
+		    "ca-file is there, is PEM, and can be read by the user of "
+		    "acmed-engine" },
+		{ "unreachable", NULL,
 		    "no connection to the CA: check this machine's network, "
 		    "firewall and proxy; if they are well, wait for the CA" },
-		{ "unavailable",
+		{ "unavailable", NULL,
 		    "the CA is down or overloaded: nothing, acmed asks again" },
-		{ "unauthorized-account", account },
-		{ "malformed-account", account },
-		{ "badPublicKey-account",
+		{ "unknown-4xx", ": directory", no_directory },
+		{ "odd-reply", ": directory", no_directory },
+		{ "unauthorized-account", NULL, account },
+		{ "malformed-account", NULL, account },
+		{ "badPublicKey-account", NULL,
 		    "the CA refuses the key of the account: ask the CA which "
 		    "it takes" },
-		{ "unauthorized-order",
+		{ "unauthorized-order", NULL,
 		    "the CA does not let this account order these names: ask "
 		    "the CA, if it does not say why" },
 	};
 	size_t i;
 
 	for (i = 0; row != NULL && i < NELEM(hints); i++)
-		if (strcmp(row, hints[i].row) == 0)
+		if (strcmp(row, hints[i].row) == 0 &&
+		    (hints[i].word == NULL ||
+			strstr(e->what, hints[i].word) != NULL))
 			return hints[i].hint;
 	return problem_hint_for(e);
 }

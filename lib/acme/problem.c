@@ -73,12 +73,14 @@ static const struct row rows[] = {
 	{ "externalAccountRequired", PROBLEM_EXTERNAL_ACCOUNT_REQUIRED,
 	  WEIGHT_OF_ACCOUNT,
 	  "this CA wants an account at its own site first: get a key id and "
-	  "an HMAC key there and put them into the eab entry of the ca" },
+	  "an HMAC key there, put them into the eab entry of the ca, then: "
+	  "acmectl reload" },
 	{ "incorrectResponse", PROBLEM_INCORRECT_RESPONSE, WEIGHT_OF_A_NAME,
 	  "the CA reached something that answered wrongly: another web server "
 	  "or proxy answers /.well-known/acme-challenge/ instead of acmed" },
 	{ "invalidContact", PROBLEM_INVALID_CONTACT, WEIGHT_OF_ALL,
-	  "the CA does not take the email address: correct or remove it" },
+	  "the CA does not take the email address: correct or remove it, then: "
+	  "acmectl reload" },
 	{ "invalidProfile", PROBLEM_INVALID_PROFILE, WEIGHT_OF_ALL,
 	  "the CA does not offer this profile (to this account)" },
 	{ "malformed", PROBLEM_MALFORMED, WEIGHT_OF_ALL,
@@ -101,14 +103,15 @@ static const struct row rows[] = {
 	  "that the DNS A and AAAA records of the name lead to this host and "
 	  "not to another server, parking page or proxy" },
 	{ "unsupportedContact", PROBLEM_UNSUPPORTED_CONTACT, WEIGHT_OF_ALL,
-	  "the CA does not take this kind of contact: correct or remove it" },
+	  "the CA does not take this kind of contact: correct or remove it, "
+	  "then: acmectl reload" },
 	{ "unsupportedIdentifier", PROBLEM_UNSUPPORTED_IDENTIFIER,
 	  WEIGHT_OF_ALL,
 	  "the CA does not issue for this kind of name: use another CA or "
 	  "remove it" },
 	{ "userActionRequired", PROBLEM_USER_ACTION_REQUIRED, WEIGHT_OF_ACCOUNT,
 	  "the CA wants a person to act (new terms of service, usually): open "
-	  "the URL, then reload acmed" },
+	  "the URL, then: acmectl reload" },
 	/* Pebble before 2.9 */
 	{ "agreementRequired", PROBLEM_USER_ACTION_REQUIRED, WEIGHT_OF_ACCOUNT,
 	  NULL },

@@ -490,6 +490,36 @@ def test_p_compound(case, worst, operator):
     assert len(c.orders()) == 1
 
 
+def test_hint_of_the_account(case):
+    """A certificate that waits for its CA is told what the CA is."""
+    c = case("on POST ^/account$: problem unauthorized 403 who are you")
+    c.stopped()
+    t = until(lambda: c.d.cert(A).get("trouble"), 20, "it to wait")
+    assert t["hint"] == c.d.status()["cas"][0]["hint"]
+    assert "eab" in t["hint"] and "order these names" not in t["hint"]
+
+
+@pytest.mark.parametrize("what, words", (
+    ("not trusted", "certificate of the CA's own server is not trusted"),
+    ("no roots", "that ca-file is there"),
+    ("no directory", "no ACME directory"),
+))
+def test_hint_of_the_connection(mock, acmed, what, words):
+    """No firewall is to blame."""
+    ca = mock("on GET ^/dir: html hello\n  status 404"
+              if what == "no directory" else "")
+    d = acmed(ca, [A])
+    if what == "not trusted":
+        del d.conf["ca"]["test"]["ca-file"]
+    elif what == "no roots":
+        d.set(ca={"test": {"ca-file": "/nowhere/roots.pem"}})
+    d.start().wait("CA not usable for now")
+    cas, = d.status()["cas"]
+    assert words in cas["hint"]
+    t = until(lambda: d.cert(A).get("trouble"), 20, "it to wait")
+    assert t["hint"] == cas["hint"]
+
+
 def test_p_invalid_without_error(case):
     """The reason is looked for in the authorizations."""
     c = case(f"""

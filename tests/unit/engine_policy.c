@@ -324,7 +324,20 @@ hints(void **state)
 		assert_null(strstr(hint, t[i].has_not));
 	}
 	(void)err_set(&e, ERR_NET, NO_ANSWER, "x");
-	assert_non_null(policy_hint("unreachable", &e));
+	assert_non_null(strstr(policy_hint("unreachable", &e), "firewall"));
+	/* as libcurl says it, and as it is told again after a restart */
+	(void)err_set(&e, ERR_NET, 60,
+	    "GET https://ca/dir: SSL peer "
+	    "certificate or SSH remote key was not OK");
+	assert_non_null(strstr(policy_hint("unreachable", &e), "not trusted"));
+	(void)err_set(&e, ERR_NET, 77,
+	    "GET https://ca/dir: Problem with the "
+	    "SSL CA cert (path? access rights?)");
+	assert_non_null(strstr(policy_hint("unreachable", &e), "is PEM"));
+	(void)err_set(&e, ERR_HTTP, 404, "one: directory: HTTP 404: hello");
+	assert_non_null(strstr(policy_hint("unknown-4xx", &e), "acmed.yaml"));
+	(void)err_set(&e, ERR_HTTP, 404, "newOrder: HTTP 404: hello");
+	assert_null(policy_hint("unknown-4xx", &e));
 	assert_null(policy_hint(NULL, &e));
 }
 
