@@ -42,6 +42,15 @@ check_pages()
 	done
 }
 
+# What a package cannot be without.
+check_installed()
+{
+	for file in LICENSE CHANGES.md conf/acmed.yaml; do
+		grep -Eq "^install\(FILES.* ?$file( |\))" cmake/install.cmake ||
+		    violation "cmake/install.cmake does not install $file"
+	done
+}
+
 # Every option that the program tells of, and no other.
 check_acmed()
 {
@@ -209,6 +218,7 @@ check_width()
 }
 
 check_pages
+check_installed
 check_acmed
 check_acmectl
 check_interfaces
