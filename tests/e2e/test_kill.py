@@ -38,6 +38,7 @@ class Killer:
                                        for k, v in self.want.items()):
             self.victim = self.pids[self.program]
             os.kill(self.victim, signal.SIGKILL)
+            self.bury()
             self.done.set()
 
     def started(self, line):
@@ -45,15 +46,16 @@ class Killer:
                      "acmed-engine": line["engine"],
                      "acmed-keeper": line["keeper"]}
 
+    def bury(self):
+        """No line is taken before it is dead, or the others would go on: with
+        root's process go these, whatever they were doing, and port 80 too."""
+        dead = self.pids.values() if self.program == "acmed" else [self.victim]
+        until(lambda: not any(alive(p) for p in dead), 10, "them to be dead")
+
     def wait(self):
-        assert self.done.wait(30), f"never saw {self.want}"
-        until(lambda: not alive(self.victim), 10, "the victim to be dead")
-        if self.program != "acmed":
-            return
-        assert self.d.ended() == -signal.SIGKILL
-        # The others go with it, whatever they were doing, and port 80 too.
-        until(lambda: not alive(self.pids["acmed-engine"]) and
-              not alive(self.pids["acmed-keeper"]), 10, "the children to go")
+        assert self.done.wait(60), f"never saw {self.want}"
+        if self.program == "acmed":
+            assert self.d.ended() == -signal.SIGKILL
 
 
 def kill_at(d, program, **line):
