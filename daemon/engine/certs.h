@@ -61,9 +61,10 @@ struct issued {
 	struct wants made_for;
 	uint32_t version; /* versions/<name>/<n>; 0: none installed */
 	bool replaced;    /* naming it in "replaces" is of no use any more */
-	bool hurried; /* made because the window of the one before was over */
-	bool ruined;  /* its files are damaged, and cannot be made whole */
-	char *names;  /* separated by spaces; NULL: those configured now */
+	bool hurried;   /* made because the window of the one before was over */
+	bool ruined;    /* its files are damaged, and cannot be made whole */
+	bool uncounted; /* they are, which could not be noted */
+	char *names;    /* separated by spaces; NULL: those configured now */
 };
 
 /* The CA's renewal window of what is installed (RFC 9773 4.2). */

@@ -225,7 +225,7 @@ issued_take(struct issued *h, const struct x509_info *info, struct err *e)
 	h->issuer = certs_intern(info->issuer);
 	h->not_before = info->not_before;
 	h->not_after = info->not_after;
-	h->replaced = h->hurried = h->ruined = false;
+	h->replaced = h->hurried = h->ruined = h->uncounted = false;
 	return 0;
 }
 

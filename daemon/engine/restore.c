@@ -23,9 +23,9 @@
 #define DAY_S      (24 * INT64_C(3600))
 #define DAMAGE_S   (7 * DAY_S) /* DAMAGE_MAX orders in so long */
 #define DAMAGE_MAX 2
-#define UNSAVED_S  3600
 #define AGAIN_MS   (DAY_S * 1000)
-#define LOOKS_MAX  16 /* at once, before anything else begins */
+#define UNSAVED_MS (AGAIN_MS / 24) /* to count again what could not be */
+#define LOOKS_MAX  16              /* at once, before anything else begins */
 #define PACE_MS    20 /* between them later: 100,000 take half an hour */
 #define VERSIONS   5  /* looked at; root keeps fewer */
 #define INFO_MAX   (256u << 10)
@@ -66,6 +66,7 @@ struct restore {
 	void (*known)(struct engine *);
 	uint32_t at, n; /* the next one to look at; looks */
 	bool began;     /* those without memory are through */
+	bool some;      /* only those that could not be counted */
 };
 
 static void find(struct look *);
@@ -148,7 +149,14 @@ order_anew(struct look *l)
 	struct trouble *t = &c->issue_trouble;
 	char text[TEXT_MAX];
 
-	c->have.ruined = l->useless; /* and is counted, whatever comes of it */
+	/* it could not be counted before */
+	if (l->wait == 0 && t->type != NULL &&
+	    strcmp(t->type, "damaged") == 0) {
+		t->next = clock_now();
+		t->operator= false;
+	}
+	c->have.ruined = l->useless && !l->unsaved;
+	c->have.uncounted = l->unsaved;
 	if (l->wait == 0) {
 		log_warn("its files are damaged or gone: it is ordered anew",
 		    KV("cert", c->conf->name));
@@ -156,7 +164,7 @@ order_anew(struct look *l)
 		if (l->unsaved)
 			(void)snprintf(text, sizeof(text),
 			    "its files are damaged or gone, and that cannot be "
-			    "noted: not ordered before an hour is over");
+			    "noted: not ordered for that before it can be");
 		else
 			(void)snprintf(text, sizeof(text),
 			    "its files were found damaged or gone more than %d "
@@ -183,11 +191,11 @@ counted(void *arg, const struct store_value *v, const struct err *failed)
 
 	(void)v;
 	l->store_op = NULL;
-	if (failed != NULL) { /* nothing could be saved of an order either */
+	if (failed != NULL) { /* it is tried again before that */
 		l->unsaved = true;
 		log_error("damage not counted", KV("cert", l->cert->conf->name),
 		    KV("error", failed->what), KV("hint", err_hint(failed)));
-		l->wait = clock_now() + UNSAVED_S;
+		l->wait = clock_now() + DAY_S;
 	}
 	order_anew(l);
 }
@@ -501,7 +509,10 @@ on_found(void *arg, const struct found *f, const struct err *failed)
 	}
 	if (c->have.version != 0 && l->skip == 0) {
 		if (is_well(l, f)) {
-			look_end(l);
+			if (c->have.uncounted)
+				damaged(l);
+			else
+				look_end(l);
 			return;
 		}
 		if (f->live && !l->checked) {
@@ -548,8 +559,21 @@ find(struct look *l)
 static bool
 wants_look(const struct restore *r, const struct cert *c)
 {
-	return (c->have.version != 0) == r->began && c->issue == NULL &&
-	       c->order_url == NULL && !c->have.ruined;
+	if (r->began && c->have.uncounted)
+		return c->issue == NULL && c->order_url == NULL;
+	return (c->have.version != 0) == r->began && !r->some &&
+	       c->issue == NULL && c->order_url == NULL && !c->have.ruined;
+}
+
+static bool
+some_uncounted(const struct engine *en)
+{
+	uint32_t i;
+
+	for (i = 0; i < en->certs.n; i++)
+		if (en->certs.all[i].have.uncounted)
+			return true;
+	return false;
 }
 
 static void
@@ -583,7 +607,10 @@ on_timer(void *arg)
 	if (r->n != 0 || r->at < en->certs.n)
 		return;
 	r->at = 0;
-	loop_timer_set(r->timer, r->began ? AGAIN_MS : 0);
+	r->some = r->began && some_uncounted(en);
+	loop_timer_set(r->timer, r->some    ? UNSAVED_MS
+				 : r->began ? AGAIN_MS
+					    : 0);
 	if (r->began)
 		return;
 	r->began = true;

@@ -1154,6 +1154,19 @@ do_keeper(char *args)
 	return 0;
 }
 
+/* "disk full KIND", "disk works" */
+static int
+do_disk(char *args)
+{
+	const char *w = word(&args);
+	bool full = w != NULL && strcmp(w, "full") == 0;
+
+	if (!full && (w == NULL || strcmp(w, "works") != 0))
+		return mismatch("full or works?");
+	(void)snprintf(sim_full, sizeof(sim_full), "%s", full ? args : "");
+	return 0;
+}
+
 /* "state certs/NAME" and a block: what is on disk; only while stopped. */
 static int
 do_state(char *args)
@@ -1722,6 +1735,7 @@ static const struct command commands[] = {
 	{ "check",   do_check },
 	{ "clock",   do_clock },
 	{ "conf",    do_conf },
+	{ "disk",    do_disk },
 	{ "end",     do_end },
 	{ "expect",  do_expect },
 	{ "fetch",   do_fetch },
@@ -1878,6 +1892,7 @@ reset(void)
 	sim_root_reset();
 	sim_time_reset();
 	sim_state_reset();
+	sim_full[0] = '\0';
 	rnd_seed(1);
 }
 

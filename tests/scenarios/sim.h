@@ -141,6 +141,8 @@ struct conf *sim_conf(const char *text, struct err *); /* NULL: no good */
 void sim_stop(void);
 int sim_state_dir(void); /* an empty one after sim_state_reset() */
 void sim_state_reset(void);
+extern char
+    sim_full[16]; /* keys that begin so cannot be written; "": all can */
 
 /*
  * sim_places.c: NULL, when every certificate is in exactly one place (being

@@ -2,6 +2,7 @@
 /* The engine's parts put together as its main.c does, on a folder in memory
  * that outlives them. */
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,10 @@ static struct {
 	struct engine en;
 	bool running, failed;
 	struct err why;
+	struct store_ops ops;
+	const struct store_ops *real;
 } sim;
+char sim_full[16];
 bool sim_memory_fails, sim_torture;
 static int state_dir = -1;
 static char state_path[64];
@@ -104,6 +108,20 @@ sim_conf(const char *text, struct err *e)
 	return conf;
 }
 
+/* The store, but for what the disk has no room for. */
+static struct store_op *
+put(struct store *st, const struct store_put *p, store_done *done, void *arg,
+    struct err *e)
+{
+	size_t len = strlen(sim_full);
+
+	if (len != 0 && strncmp(p->key, sim_full, len) == 0) {
+		(void)err_set(e, ERR_SYS, ENOSPC, "%s", p->key);
+		return NULL;
+	}
+	return sim.real->put(st, p, done, arg, e);
+}
+
 static int
 setup(struct engine *en, struct err *e)
 {
@@ -112,7 +130,13 @@ setup(struct engine *en, struct err *e)
 	en->keys = keys_new(en->loop, -1, NULL, NULL, e);
 	en->upstairs = upstairs_new(en->loop, -1, NULL, NULL, NULL, e);
 	en->store = store_files(en->loop, state_dir, e);
-	if (en->store == NULL || engine_setup(en, e) == -1)
+	if (en->store == NULL)
+		return -1;
+	sim.real = en->store->ops;
+	sim.ops = *sim.real;
+	sim.ops.put = put;
+	en->store->ops = &sim.ops;
+	if (engine_setup(en, e) == -1)
 		return -1;
 	return engine_load(en, on_loaded, e);
 }

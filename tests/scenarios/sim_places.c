@@ -16,9 +16,10 @@
 #include "tests/scenarios/sim.h"
 
 #define HOUR_MS INT64_C(3600000)
-#define LIMIT_S (8 * INT64_C(86400)) /* the longest that a budget has refill \
-				      */
-#define ROUND_S 1                    /* instants are seconds, timers are not */
+#define LIMIT_S                                                      \
+	(8 * INT64_C(86400)) /* the longest that a budget has refill \
+			      */
+#define ROUND_S 1            /* instants are seconds, timers are not */
 #define NEWS_S  61 /* by less the clock may be off, and nobody is moved */
 
 static char found[512];
