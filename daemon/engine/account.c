@@ -635,8 +635,12 @@ got_status(void *arg, const struct reply *r, const struct err *failed)
 		(void)err_wrap(&e, "account %s", s->doc.url);
 		if (e.kind == ERR_PROBLEM && e.problem == PROBLEM_UNAUTHORIZED)
 			stop(s, &e);
-		else
+		else {
+			/* lost again: nobody asks before it is made again */
+			if (e.problem == PROBLEM_ACCOUNT_DOES_NOT_EXIST)
+				e.retry_after_s = session_register_in(s);
 			fail(s, &e);
+		}
 		return;
 	}
 	if (pool == NULL) {

@@ -26,6 +26,7 @@
 #define DIR_AGE_MS  (12 * HOUR * 1000)
 #define AGAIN_S     INT64_C(30)
 #define LINKS_MAX   8
+#define VAIN_MAX    3     /* registrations in a row that the CA lost again */
 #define REQUEST_MAX 50000 /* Boulder refuses longer bodies (protocol A19) */
 
 struct ask {
@@ -45,6 +46,8 @@ struct ask {
 	bool setup, jwk, once, started, queued_order;
 	bool sent;
 	bool slotted; /* has its place among the requests a second (Q6) */
+	bool
+	    doubted; /* the account was asked for because of what it was told */
 	unsigned resends, tries;
 	unsigned registration; /* the session's, when it was last sent */
 	char *nonce;
@@ -157,15 +160,40 @@ ask_again(struct ask *a, const struct err *why, struct err *e)
 }
 
 /* After 30 s, and twice as long, up to an hour, while nothing comes of it. */
-static bool
-may_reregister(const struct session *s)
+int64_t
+session_register_in(const struct session *s)
 {
 	int64_t wait = AGAIN_S << (s->vain < 7 ? s->vain : 7);
+	int64_t past_ms = clock_mono_ms() - s->reregistered_ms;
 
-	if (s->reregistered_ms == 0)
-		return true;
-	return clock_mono_ms() - s->reregistered_ms >=
-	       (wait < HOUR ? wait : HOUR) * 1000;
+	wait = 1000 * (wait < HOUR ? wait : HOUR) - past_ms;
+	return s->reregistered_ms == 0 || wait <= 0 ? 0 : (wait + 999) / 1000;
+}
+
+/* Not again so soon: is the account gone, or is it only said of this request?
+ * A CA that loses it for ever does not keep its certificates from another. */
+static bool
+ask_for_account(struct ask *a)
+{
+	struct session *s = a->s;
+
+	if (a->doubted || s->vain > VAIN_MAX)
+		return false;
+	a->doubted = s->doubted = true;
+	return true;
+}
+
+static void
+forget_account(struct session *s)
+{
+	log_warn("the CA does not know our account any more: registering again",
+	    KV("ca", s->ca->name), KV("account", s->doc.url));
+	s->reregistered_ms = clock_mono_ms();
+	s->vain++;
+	s->registrations++;
+	free(s->doc.url);
+	s->doc.url = NULL;
+	s->tried_existing = true;
 }
 
 /*
@@ -183,17 +211,10 @@ reregister(struct ask *a, const struct err *e)
 	    e->problem != PROBLEM_ACCOUNT_DOES_NOT_EXIST || a->setup)
 		return false;
 	if (a->registration == s->registrations) {
-		if (!may_reregister(s))
+		if (session_register_in(s) == 0)
+			forget_account(s);
+		else if (!ask_for_account(a))
 			return false;
-		log_warn("the CA does not know our account any more: "
-			 "registering again",
-		    KV("ca", s->ca->name), KV("account", s->doc.url));
-		s->reregistered_ms = clock_mono_ms();
-		s->vain++;
-		s->registrations++;
-		free(s->doc.url);
-		s->doc.url = NULL;
-		s->tried_existing = true;
 		if (s->state == SESSION_READY)
 			s->state = SESSION_COLD;
 	}

@@ -125,6 +125,9 @@ int account_save(struct session *, store_done *, void *arg, struct err *);
 int account_decode_doc(struct session *, const char *, size_t, struct err *);
 void account_doc_clear(struct account_doc *);
 
+/* Seconds until an account that is lost may be made again; 0: now. */
+int64_t session_register_in(const struct session *);
+
 /* nonces.c */
 void nonce_keep(struct session *, const struct http_reply *);
 char *nonce_take(struct session *); /* the caller frees; NULL: none */

@@ -388,13 +388,17 @@ def test_r22_account_vanished(mock, acmed):
     d.installed(A, "b.example.org", version=2)
     assert {a.key.thumbprint for a in ca.acme.accounts.values()} == key
     assert ca.accounts == 2 and len(ca.acme.accounts) == 1
-    # Gone again within the hour: that is not a loop.
+    # Gone again within half a minute: that is not a loop, nor a failure of
+    # the certificate.
     ca.forget()
     n = ca.count("newAccount")
     d.renew(A)
-    t = failed(d)
-    assert t["type"] == "accountDoesNotExist"
+    d.wait("issuing has to wait", cert=A)
+    assert d.cert(A)["trouble"]["type"] == "accountDoesNotExist"
     assert ca.count("newAccount") == n
+    d.installed(A, version=3, timeout=60)
+    assert ca.count("newAccount") == n + 1
+    assert not d.find("certificate not issued")
 
 
 @pytest.mark.parametrize("status", ["deactivated", "revoked"])
