@@ -113,6 +113,16 @@ failover_after(const struct conf *conf, struct cert *c, struct decision *d,
 	return true;
 }
 
+/* It has said when, and that is longer than the certificate has. */
+static bool
+too_long(
+    const struct cert *c, const struct breaker *b, unsigned left, int64_t now)
+{
+	int64_t life = c->have.not_after - c->have.not_before;
+
+	return policy_is_long(b->until - now, now + life * left / 1000, now);
+}
+
 /* With a key in a CSR that was sent, the order may be valid by now. */
 static bool
 may_leave(const struct cert *c)
@@ -132,7 +142,8 @@ failover_blocked(const struct conf *conf, struct cert *c,
 	lasting = c->have.version == 0 || short_of_time(c, left) ||
 		  now - b->since >= OUTAGE_S;
 	if (b->until != INT64_MAX &&
-	    !(lasting && b->counted >= conf->failover_after))
+	    !(lasting && b->counted >= conf->failover_after) &&
+	    !too_long(c, b, left, now))
 		return false;
 	failover_to(c, next);
 	return true;
