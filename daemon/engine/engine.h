@@ -150,7 +150,8 @@ unsigned renew_left(const struct engine *, const struct cert *);
 
 /* outcome.c: an attempt is over. */
 void outcome_note(struct engine *, struct cert *, const struct outcome *);
-/* What an operator wanted tried out would have to wait until then: it ends. */
+/* What an operator wanted tried out would have to wait until then, or until a
+ * person has acted (INT64_MAX): it ends. */
 void outcome_no_check(struct cert *, const char *why, int64_t until);
 
 /* pace.c: renewals that have time are spread (protocol M6, Q7). */

@@ -208,9 +208,10 @@ void
 outcome_no_check(struct cert *c, const char *why, int64_t until)
 {
 	struct err e = { .kind = ERR_NONE };
-	char at[CLOCK_RFC3339_MAX];
+	char at[CLOCK_RFC3339_MAX] = "that";
 
-	clock_format(until, at);
+	if (until != INT64_MAX)
+		clock_format(until, at);
 	(void)err_set(&e, ERR_LIMIT, 0,
 	    "nothing was tried: %s: ask again after %s", why, at);
 	note_checked(

@@ -568,17 +568,23 @@ on_queue_timer(void *arg)
 	pump(arg);
 }
 
-/* Those that could go to another CA now do. */
+/* Those that could go to another CA now do, and nobody is kept there by what
+ * was to be tried out only. */
 static void
 move_on(struct engine *en, struct ca_queue *q)
 {
+	const char *why;
+	int64_t until = session_blocked(q->session, &why);
 	uint32_t i, ca = (uint32_t)(q - en->cas);
 
 	for (i = 0; i < en->certs.n; i++) {
 		struct cert *c = &en->certs.all[i];
 
-		if (c->ready.pos == 0 || c->queue != ca || c->issue != NULL ||
-		    (c->conf->n_cas < 2 && !renew_rehearses(en, c)))
+		if (c->ready.pos == 0 || c->queue != ca || c->issue != NULL)
+			continue;
+		if (c->check != 0)
+			outcome_no_check(c, why, until);
+		else if (c->conf->n_cas < 2 && !renew_rehearses(en, c))
 			continue;
 		renew_look(en, c);
 	}

@@ -139,14 +139,32 @@ check_session(const struct session *s)
 	return NULL;
 }
 
+/* Another CA of its list does not wait for a person. */
+static bool
+has_another(const struct engine *en, const struct cert *c)
+{
+	uint32_t i;
+
+	for (i = 0; i < c->conf->n_cas; i++)
+		if (failover_refusal(en->conf, c, i) == NULL &&
+		    session_blocked(en->cas[c->conf->cas[i]].session, NULL) !=
+			INT64_MAX)
+			return true;
+	return false;
+}
+
 static const char *
 check_queued(const struct engine *en, const struct cert *c)
 {
 	const struct ca_queue *q = &en->cas[c->queue];
 
-	return is_at(c->limited ? &q->limited : &q->ready, &c->ready)
-		   ? NULL
-		   : wrong(c, "queued, but not where it says");
+	if (!is_at(c->limited ? &q->limited : &q->ready, &c->ready))
+		return wrong(c, "queued, but not where it says");
+	/* what was finalized there may be issued by now */
+	if (session_blocked(q->session, NULL) == INT64_MAX &&
+	    c->order_key == NULL && has_another(en, c))
+		return wrong(c, "waits where a person has to act");
+	return NULL;
 }
 
 /* What is to come beside issuing */
