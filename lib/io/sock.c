@@ -44,7 +44,8 @@ listen_hint(int num)
 		int num;
 		const char *hint;
 	} hints[] = {
-		{ EADDRINUSE,    " (is another web server running? see `ss -ltnp`)" },
+		{ EADDRINUSE,    " (`ss -ltnp` says who has it; acmed.yaml(5) shows "
+				 "how a web server can keep it)" },
 		{ EACCES,        " (ports below 1024 need root)" },
 		{ EADDRNOTAVAIL, " (no interface has this address)" },
 		{ EAFNOSUPPORT,  " (is IPv6 turned off?)" },

@@ -8,7 +8,7 @@ import ssl
 import threading
 
 import pytest
-from util import free_port, run, until
+from util import ROOT, free_port, run, until
 
 pytestmark = [
     pytest.mark.root,
@@ -17,7 +17,7 @@ pytestmark = [
 
 
 class Nginx:
-    def __init__(self, where, live):
+    def __init__(self, where, live, more=""):
         self.port = free_port()
         self.where = where
         self.conf = where / "nginx.conf"
@@ -28,7 +28,7 @@ class Nginx:
         self.conf.write_text(f"""
 pid {self.pid_file}; error_log {where}/error.log; worker_processes 1;
 events {{ worker_connections 512; }}
-http {{ access_log off; {paths}
+http {{ access_log off; {paths} {more}
  server {{ listen 127.0.0.1:{self.port} ssl;
   ssl_certificate {live}/fullchain.pem;
   ssl_certificate_key {live}/privkey.pem;
@@ -99,4 +99,32 @@ def test_nginx(cas, acmed, work):
         assert not d.find("reload command failed", part="engine")
     finally:
         d.stop()  # first: it would start nginx again
+        web.stop()
+
+
+def manual_says(port):
+    """How acmed.yaml(5) lets a web server keep port 80."""
+    page = (ROOT / "lib/config/acmed.yaml.5").read_text()
+    text = page[page.index("location /.well-known/acme-challenge/"):]
+    text = text[:text.index("\n.Ed")]
+    assert "http://127.0.0.1:8080;" in text
+    return text.replace("127.0.0.1:8080", f"127.0.0.1:{port}")
+
+
+def test_behind_nginx(ca, acmed, work):
+    """nginx has port 80 and passes on what is acmed's, as the manual says."""
+    port = free_port()
+    d = acmed(ca, ["w.example.org", "x.example.org"],
+              http={"listen": f"127.0.0.1:{port}"})
+    # it cannot serve what there is not yet
+    run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj",
+        "/CN=x", "-keyout", work / "privkey.pem", "-out",
+        work / "fullchain.pem")
+    web = Nginx(work, work, f"server {{ listen 127.0.0.1:{ca.http_port}; "
+                            f"{manual_says(port)} location / {{ return 404; }} }}")
+    assert run(*web.hook).returncode == 0
+    try:
+        d.start().installed("w.example.org", "x.example.org")
+        assert d.status()["http"]["challenges_answered"] >= 2
+    finally:
         web.stop()

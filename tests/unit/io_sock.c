@@ -85,8 +85,8 @@ test_listen_v4(void **state)
 	assert_int_equal(e.num, EADDRINUSE);
 	assert_memory_equal(e.what, "listen on 127.0.0.1:", 20);
 	assert_non_null(strstr(e.what,
-	    ": Address already in use (is another web server running? see "
-	    "`ss -ltnp`)"));
+	    ": Address already in use (`ss -ltnp` says who has it; "
+	    "acmed.yaml(5) shows how a web server can keep it)"));
 	assert_int_equal(sock_listen(name, NULL), -1); /* nobody asks why */
 }
 
