@@ -76,7 +76,7 @@ secrets_open(struct setup *s, const char *path, struct conf_report *r)
 static void
 warn(struct conf_report *r, const char *path, const struct err *e)
 {
-	buf_printf(&r->warnings, "%s: %s\n", path, e->what);
+	buf_printf(&r->warnings, "%s: warning: %s\n", path, e->what);
 }
 
 /* What may be there when it is needed, and now is not. */

@@ -75,6 +75,43 @@ check_list(struct load *ld, const struct conf_cert *c, struct where ip)
 	}
 }
 
+/* Whether a name cannot be in public DNS: RFC 6761, 6762, 8375, ICANN's
+ * "internal", and what home routers make of them. */
+static bool
+is_private(const char *name)
+{
+	static const char *const ends[] = { ".local", ".localhost", ".internal",
+		".invalid", ".home.arpa", ".lan" };
+	size_t i, len = strlen(name);
+
+	for (i = 0; i < NELEM(ends); i++)
+		if (len > strlen(ends[i]) &&
+		    strcmp(name + len - strlen(ends[i]), ends[i]) == 0)
+			return true;
+	return strchr(name, '.') == NULL && strchr(name, ':') == NULL;
+}
+
+static void
+check_private(
+    struct load *ld, const struct conf_cert *c, const struct draft *draft)
+{
+	const struct conf_ca *ca =
+	    c->cas[0] == CONF_NONE ? NULL : &ld->cas[c->cas[0]];
+	uint32_t i;
+
+	if (ca == NULL || preset_at(ca->directory) == NULL)
+		return;
+	for (i = 0; i < c->n_idents; i++) {
+		const char *name = c->idents == NULL ? c->name : c->idents[i];
+
+		if (is_private(name))
+			diag_warn(&ld->diags, draft->at,
+			    "`%s`: CA `%s` will not issue for it: it is no "
+			    "name in public DNS",
+			    name, ca->name);
+	}
+}
+
 static void
 resolve_cert(struct load *ld, uint32_t i)
 {
@@ -90,6 +127,7 @@ resolve_cert(struct load *ld, uint32_t i)
 	if (c->profile == NULL)
 		set_profile(c, d);
 	check_list(ld, c, draft->ip);
+	check_private(ld, c, draft);
 	if ((int)c->key == -1)
 		c->key = (enum conf_key)d->key;
 	if (c->preferred_chain == NULL)

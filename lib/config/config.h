@@ -122,7 +122,8 @@ struct conf {
 	void *owner; /* what conf_free() frees */
 };
 
-/* All that is wrong with a file, in file order: "FILE:LINE:COLUMN: text". */
+/* All that is wrong with a file, in file order: "FILE:LINE:COLUMN: text", of a
+ * warning "FILE:LINE:COLUMN: warning: text". */
 struct conf_report {
 	struct buf errors;   /* one per line */
 	struct buf warnings; /* one per line */

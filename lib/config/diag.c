@@ -113,7 +113,7 @@ diag_print(const struct diag *g, const char *file, struct buf *out)
 	buf_puts(out, file);
 	if (g->at.line != 0)
 		buf_printf(out, ":%u:%u", g->at.line, (unsigned)g->at.column);
-	buf_printf(out, ": %s\n", g->text);
+	buf_printf(out, ": %s%s\n", g->warning ? "warning: " : "", g->text);
 }
 
 static void

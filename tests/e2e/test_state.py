@@ -285,8 +285,8 @@ def test_unknown_users(ca, acmed):
     assert "no-such-user" in d.wait("cannot run")["error"]
     d.set(user="acmed", keeper_user="acmed").write()
     d.spawn()
-    assert d.ended() == 1
-    assert "one and the same" in d.lines[-1]["error"]
+    assert d.ended() == 2
+    assert "`user` and `keeper-user` are both `acmed`" in d.other[-1]
     d.set(keeper_user="root").write()
     d.spawn()
     assert d.ended() == 1

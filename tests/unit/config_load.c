@@ -621,70 +621,6 @@ test_include(void **state)
 }
 
 static void
-test_warning(void **state)
-{
-	struct conf_report r;
-	struct conf *c = load_texts(HEAD "domains:\n"
-					 "- [a.example, b.example]\n"
-					 "- [c.example, b.example]\n",
-	    "- {name: x, names: a.example}\n", &r);
-
-	(void)state;
-	assert_string_equal(buf_str(&r.errors), "");
-	assert_string_equal(buf_str(&r.warnings),
-	    "m:4:3: `b.example` is also in certificate `a.example` (m:3)\n"
-	    "i:1:3: `a.example` is also in certificate `a.example` (m:3)\n");
-	assert_int_equal(r.n_errors, 0);
-	assert_non_null(c);
-	conf_free(c);
-	conf_report_done(&r);
-}
-
-/* The first CA of a list has to do, another one is a spare. */
-static void
-test_refusals(void **state)
-{
-	struct conf_report r;
-	const struct conf_cert *cc;
-	struct conf *c =
-	    load_texts(HEAD "ca:\n"
-			    "  zerossl: {eab: {kid: x, hmac-file: /x}}\n"
-			    "  own: {directory: \"https://x\"}\n"
-			    "domains:\n"
-			    "- {names: [a.example, 192.0.2.1], name: ip,"
-			    " ca: [own, zerossl, letsencrypt]}\n"
-			    "- {names: 192.0.2.2, ca: [letsencrypt, zerossl],"
-			    " profile: shortlived}\n"
-			    "- {names: a.test, ca: [letsencrypt, zerossl]}\n",
-		NULL, &r);
-
-	(void)state;
-	assert_string_equal(buf_str(&r.errors), "");
-	assert_string_equal(buf_str(&r.warnings),
-	    "m:6:23: CA `zerossl` issues no certificates for IP addresses: it "
-	    "is passed over\n"
-	    "m:6:23: CA `letsencrypt` issues certificates for IP addresses "
-	    "only with `profile: shortlived`: it is passed over\n"
-	    "m:7:11: CA `zerossl` issues no certificates for IP addresses: it "
-	    "is passed over\n");
-	assert_non_null(c);
-	cc = &c->certs[0];
-	assert_true(cc->has_ip);
-	assert_null(conf_refusal(&c->cas[cc->cas[0]], cc));
-	assert_string_equal(conf_refusal(&c->cas[cc->cas[1]], cc),
-	    "issues no certificates for IP addresses");
-	assert_non_null(conf_refusal(&c->cas[cc->cas[2]], cc));
-	cc = &c->certs[1];
-	assert_null(conf_refusal(&c->cas[cc->cas[0]], cc));
-	assert_non_null(conf_refusal(&c->cas[cc->cas[1]], cc));
-	cc = &c->certs[2];
-	assert_false(cc->has_ip);
-	assert_null(conf_refusal(&c->cas[cc->cas[1]], cc));
-	conf_free(c);
-	conf_report_done(&r);
-}
-
-static void
 test_split(void **state)
 {
 	/* clang-format off */
@@ -805,8 +741,6 @@ main(void)
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_print),
 		cmocka_unit_test(test_include),
-		cmocka_unit_test(test_warning),
-		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_many),
