@@ -177,6 +177,9 @@ cmd_renew(struct ctl *ctl, const struct args *a)
 		{ "issuing has to wait", EXIT_PERSON },
 		/* that may take days: nobody should sit and wait for it */
 		{ "an order waits for a limit of the CA", EXIT_PERSON },
+		{ "the new certificate is not valid by the clock of this host: "
+		  "the old one stays until it is; look after the clock",
+		    EXIT_PERSON },
 		{ "reload failed", EXIT_PERSON },
 		{ "reloaded", EXIT_WELL },
 		{ NULL, 0 },
