@@ -49,7 +49,8 @@
 #define FS_SPECIAL                                                             \
 	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_MAKE_CHAR |           \
 	    LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |     \
-	    LANDLOCK_ACCESS_FS_MAKE_SOCK | FS_IOCTL_DEV)
+	    LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_SYM |       \
+	    FS_IOCTL_DEV)
 /* clang-format on */
 
 struct ruleset {
@@ -174,18 +175,17 @@ static const char *const for_all[] = {
 	"pwritev", "lseek", "_llseek", "close", "close_range", "dup", "dup2",
 	"dup3", "fcntl", "fcntl64", "flock", "fsync", "fdatasync",
 	"sync_file_range", "sync_file_range2", "ftruncate",
-	"ftruncate64", "fallocate", "fadvise64", "fadvise64_64", "fchmod",
-	"fchown", "fchown32", "pipe", "pipe2", "memfd_create", "eventfd2",
+	"ftruncate64", "fallocate", "fadvise64", "fadvise64_64", "pipe",
+	"pipe2", "memfd_create", "eventfd2",
 	"signalfd4", "timerfd_create", "timerfd_settime", "timerfd_gettime",
 	"timerfd_settime64", "timerfd_gettime64",
 	/* files, as far as Landlock and their modes let us */
-	"open", "openat", "stat", "stat64", "lstat", "lstat64", "fstat",
+	"stat", "stat64", "lstat", "lstat64", "fstat",
 	"fstat64", "newfstatat", "fstatat64", "statx", "statfs", "statfs64",
 	"fstatfs", "fstatfs64", "access", "faccessat", "faccessat2",
 	"getdents", "getdents64", "getcwd", "readlink", "readlinkat", "rename",
 	"renameat", "renameat2", "unlink", "unlinkat", "rmdir", "mkdir",
-	"mkdirat", "symlink", "symlinkat", "fchmodat", "fchownat", "utimensat",
-	"umask",
+	"mkdirat", "umask",
 	/* memory */
 	"brk", "munmap", "mremap", "madvise", "mincore", "mlock", "mlock2",
 	"munlock", "membarrier",
@@ -306,6 +306,12 @@ add_args_for_all(scmp_filter_ctx ctx)
 		{ "clone",     1, { { CLONE_FLAGS, CLONE_THREAD, CLONE_THREAD } } },
 		{ "tgkill",    1, { { 0, INT, me              } } },
 		{ "prlimit64", 1, { { 0, INT, 0               } } },
+		/* nothing that runs as its owner, whoever starts it */
+		{ "open",      1, { { 1, O_CREAT, 0           } } },
+		{ "open",      1, { { 2, S_ISUID | S_ISGID, 0 } } },
+		{ "openat",    1, { { 2, O_CREAT, 0           } } },
+		{ "openat",    1, { { 3, S_ISUID | S_ISGID, 0 } } },
+		{ "fchmod",    1, { { 1, S_ISUID | S_ISGID, 0 } } },
 		{ "prctl",     1, { { 0, INT, PR_SET_NAME     } } },
 		{ "prctl",     1, { { 0, INT, PR_GET_NAME     } } },
 		{ "prctl",     1, { { 0, INT, PR_GET_DUMPABLE } } },
