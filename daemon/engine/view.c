@@ -16,11 +16,28 @@
 
 #define URN_MAX 96
 
-static const char *const health_names[] = {
+const char *const view_healths[] = {
 	[HEALTH_OK] = "ok",
 	[HEALTH_WAITING] = "waiting",
 	[HEALTH_WARN] = "warning",
 	[HEALTH_BAD] = "bad",
+};
+
+const char *const view_alarms[] = {
+	[ALARM_NONE] = "none",
+	[ALARM_INFO] = "info",
+	[ALARM_WARN] = "warning",
+	[ALARM_CRITICAL] = "critical",
+};
+
+const char *const view_states[] = {
+	[STATE_NONE] = "none",
+	[STATE_QUEUED] = "queued",
+	[STATE_ISSUING] = "issuing",
+	[STATE_TRYING_OUT] = "trying out",
+	[STATE_VALID] = "valid",
+	[STATE_RENEWING] = "renewing",
+	[STATE_EXPIRED] = "expired",
 };
 
 void
@@ -34,16 +51,38 @@ view_time(struct json *o, const char *key, int64_t t)
 	json_set_str(o, key, text);
 }
 
-static const char *
-state(const struct engine *en, const struct cert *c)
+enum view_state
+view_state(const struct engine *en, const struct cert *c)
 {
+	if (c->issue != NULL && issue_mode(c->issue) == ISSUE_REHEARSAL)
+		return STATE_TRYING_OUT;
 	if (c->issue != NULL)
-		return c->have.version == 0 ? "issuing" : "renewing";
+		return c->have.version == 0 ? STATE_ISSUING : STATE_RENEWING;
 	if (c->ready.pos != 0)
-		return "queued";
+		return STATE_QUEUED;
 	if (c->have.version == 0)
-		return "none";
-	return c->have.not_after <= engine_now(en) ? "expired" : "valid";
+		return STATE_NONE;
+	return c->have.not_after <= engine_now(en) ? STATE_EXPIRED
+						   : STATE_VALID;
+}
+
+bool
+view_healthy(const struct engine *en, uint32_t bad)
+{
+	return bad == 0 && !en->clock_bad && en->certs.n_unsaved == 0;
+}
+
+int64_t
+view_next(const struct engine *en, const struct cert *c)
+{
+	int64_t at;
+
+	if (c->issue != NULL || en->clock_bad)
+		return 0;
+	if (c->ready.pos == 0)
+		return renew_next(c);
+	at = session_blocked(en->cas[renew_ca(en, c)].session, NULL);
+	return at == INT64_MAX ? 0 : at;
 }
 
 static const char *
@@ -120,8 +159,8 @@ static void
 set_next(const struct engine *en, const struct cert *c, struct json *o)
 {
 	const struct session *s = en->cas[renew_ca(en, c)].session;
+	int64_t at = view_next(en, c), blocked = session_blocked(s, NULL);
 	const char *what = "renew";
-	int64_t at = renew_next(c);
 
 	if (c->issue != NULL) {
 		json_set_str(o, "step", issue_step_name(c->issue));
@@ -133,14 +172,11 @@ set_next(const struct engine *en, const struct cert *c, struct json *o)
 		return;
 	}
 	if (c->ready.pos != 0) {
-		at = session_blocked(s, NULL);
-		what = at == INT64_MAX ? "wait for you"
-		       : at != 0       ? "wait for the CA"
-		       : c->limited    ? "wait for a limit of the CA"
-				       : "wait for a place";
-		if (at == INT64_MAX)
-			at = 0;
-		else if (at == 0 && c->limited)
+		what = blocked == INT64_MAX ? "wait for you"
+		       : blocked != 0       ? "wait for the CA"
+		       : c->limited         ? "wait for a limit of the CA"
+					    : "wait for a place";
+		if (blocked == 0 && c->limited)
 			at = c->turn_at;
 	} else if (c->waits != NULL) {
 		what = "wait for a limit of the CA";
@@ -156,13 +192,6 @@ set_next(const struct engine *en, const struct cert *c, struct json *o)
 	json_set_str(o, "next", what);
 	view_time(o, "next_at", at);
 }
-
-static const char *const alarm_names[] = {
-	[ALARM_NONE] = "none",
-	[ALARM_INFO] = "info",
-	[ALARM_WARN] = "warning",
-	[ALARM_CRITICAL] = "critical",
-};
 
 static void
 set_recall(const struct engine *en, const struct cert *c, struct json *o)
@@ -201,12 +230,12 @@ static void
 brief(const struct engine *en, const struct cert *c, struct json *o)
 {
 	const struct issued *h = &c->have;
-	bool out = c->issue != NULL && issue_mode(c->issue) == ISSUE_REHEARSAL;
+	enum view_state state = view_state(en, c);
 
 	json_set_str(o, "name", c->conf->name);
-	json_set_str(o, "health", health_names[cert_health(en, c)]);
-	json_set_str(o, "alarm", alarm_names[cert_alarm(en, c)]);
-	json_set_str(o, "state", out ? "trying out" : state(en, c));
+	json_set_str(o, "health", view_healths[cert_health(en, c)]);
+	json_set_str(o, "alarm", view_alarms[cert_alarm(en, c)]);
+	json_set_str(o, "state", view_states[state]);
 	json_set_str(
 	    o, "ca", session_ca(en->cas[renew_ca(en, c)].session)->name);
 	set_passed_over(en, c, o);
@@ -225,7 +254,7 @@ brief(const struct engine *en, const struct cert *c, struct json *o)
 	set_next(en, c, o);
 	if (c->waits != NULL)
 		json_set_str(o, "waiting_for", c->waits);
-	if (out)
+	if (state == STATE_TRYING_OUT)
 		json_set_bool(o, "rehearsing", true);
 	set_recall(en, c, o);
 	if (c->restored != NULL) {
@@ -294,21 +323,21 @@ by_need(const void *a, const void *b)
 	return strcmp((*x)->conf->name, (*y)->conf->name);
 }
 
-static bool
+/* Returns how many need somebody; without memory that is not known. */
+static uint32_t
 list(const struct engine *en, uint32_t from, uint32_t limit, struct json *o)
 {
 	struct cert **order = calloc(en->certs.n + 1, sizeof(*order));
 	struct json *certs = json_set_array(o, "certificates");
-	bool healthy = true;
-	uint32_t i;
+	uint32_t bad = 0, i;
 
 	if (order == NULL)
-		return false;
+		return UINT32_MAX;
 	for (i = 0; i < en->certs.n; i++) {
 		order[i] = &en->certs.all[i];
 		order[i]->shown_health =
 		    (unsigned char)cert_health(en, order[i]);
-		healthy = healthy && order[i]->shown_health != HEALTH_BAD;
+		bad += order[i]->shown_health == HEALTH_BAD;
 	}
 	qsort(order, en->certs.n, sizeof(*order), by_need);
 	for (i = from; i < en->certs.n && i - from < limit; i++)
@@ -316,7 +345,7 @@ list(const struct engine *en, uint32_t from, uint32_t limit, struct json *o)
 	if (i < en->certs.n)
 		json_set_int(o, "not_shown", en->certs.n - i);
 	free(order);
-	return healthy;
+	return bad;
 }
 
 /* Limits decide when there are some; else the pace that it has had. */
@@ -424,9 +453,8 @@ view_status(const struct engine *en, uint32_t from, uint32_t limit)
 	json_set_int(counts, "unsaved", en->certs.n_unsaved);
 	if (s.busy != 0 || some_wait(en))
 		ends = plan_turns(en);
-	json_set_bool(root, "healthy",
-	    list(en, from, limit, root) && !en->clock_bad &&
-		en->certs.n_unsaved == 0);
+	json_set_bool(
+	    root, "healthy", view_healthy(en, list(en, from, limit, root)));
 	set_queue(en, ends, root);
 	set_orphans(en, root);
 	cas = json_set_array(root, "cas");

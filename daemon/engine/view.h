@@ -25,4 +25,25 @@ struct json *view_budget(const struct engine *);
 struct json *view_plan(
     const struct engine *, const struct conf *, struct err *);
 
+/* What the views share. */
+enum view_state {
+	STATE_NONE,
+	STATE_QUEUED,
+	STATE_ISSUING,
+	STATE_TRYING_OUT,
+	STATE_VALID,
+	STATE_RENEWING,
+	STATE_EXPIRED,
+	STATE__COUNT
+};
+enum view_state view_state(const struct engine *, const struct cert *);
+extern const char *const view_states[STATE__COUNT];
+extern const char *const view_healths[HEALTH_BAD + 1];
+extern const char *const view_alarms[ALARM_CRITICAL + 1];
+/* bad: how many certificates need somebody */
+bool view_healthy(const struct engine *, uint32_t bad);
+/* When the next attempt begins; 0: one is under way or waits for its turn,
+ * which plan_turns() knows, or no instant is set. */
+int64_t view_next(const struct engine *, const struct cert *);
+
 void view_time(struct json *, const char *key, int64_t); /* 0: not set */
