@@ -97,7 +97,8 @@ put_budget(const struct engine *en, uint32_t ca, struct json *o)
 	json_set_bool(o, "renewals_exempt", cc->renewals_exempt);
 	budget_each(
 	    session_budget(en->cas[ca].session), clock_now(), add_line, &ls);
-	qsort(ls.v, ls.n, sizeof(*ls.v), by_left);
+	if (ls.n != 0)
+		qsort(ls.v, ls.n, sizeof(*ls.v), by_left);
 	more = put_lines(&ls, LIMIT_NEW_ORDERS, "limits", o);
 	more += put_lines(&ls, LIMIT_PER_DOMAIN, "domains", o);
 	more += put_lines(&ls, LIMIT_PER_NAMES, "names", o);
