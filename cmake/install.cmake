@@ -21,6 +21,7 @@ install(FILES daemon/supervisor/acmed-hooks.7
 install(FILES daemon/supervisor/acmed.8
   DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
 
-install(FILES conf/acmed.yaml CHANGES.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES conf/acmed.yaml conf/acmed.rules.yml CHANGES.md
+  DESTINATION ${CMAKE_INSTALL_DOCDIR})
 # The licence wants to be in every copy; so Debian calls it.
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)

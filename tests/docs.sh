@@ -46,7 +46,7 @@ check_pages()
 check_installed()
 {
 	for file in LICENSE CHANGES.md conf/acmed.yaml; do
-		grep -Eq "^install\(FILES.* ?$file( |\))" cmake/install.cmake ||
+		grep -Eq "^install\(FILES.* ?$file( |\)|$)" cmake/install.cmake ||
 		    violation "cmake/install.cmake does not install $file"
 	done
 }
@@ -100,6 +100,17 @@ check_interfaces()
 		    violation "$page: nothing sets $name"
 	done
 	page=daemon/ctl/acmectl.1
+	grep -oE '"acmed_[a-z_]+"' daemon/engine/view_metrics.c | tr -d '"' |
+	    sort >"$work/metrics"
+	[ -s "$work/metrics" ] || violation "view_metrics.c: no metrics found"
+	grep -oE '\bacmed_[a-z_]+' "$page" | sort |
+	    diff "$work/metrics" - >"$work/diff" ||
+	    violation "$page: other metrics than view_metrics.c:" \
+		"$(grep '^[<>]' "$work/diff" | tr '\n' ' ')"
+	for name in $(grep -oE '\bacmed_[a-z_]+' conf/acmed.rules.yml); do
+		grep -qx "$name" "$work/metrics" ||
+		    violation "conf/acmed.rules.yml: there is no $name"
+	done
 	sed -n 's|^	{ "\([A-Z]*\)", *"\(/v1/[^"]*\)".*|\1 \2|p' \
 	    daemon/engine/control.c >"$work/routes"
 	[ -s "$work/routes" ] || violation "control.c: no routes found"

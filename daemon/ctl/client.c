@@ -18,6 +18,7 @@ struct asking {
 	struct ctl *ctl;
 	int status;
 	struct json *root;
+	struct buf *text; /* of a good answer that is no JSON; NULL: it is */
 	struct err *e;
 	bool failed;
 };
@@ -54,6 +55,14 @@ answered(void *arg, const struct http_reply *r, const struct err *failed)
 	}
 	body = http_body(r, &len);
 	a->status = http_status(r);
+	if (a->text != NULL && a->status == 200) {
+		buf_add(a->text, body, len);
+		if (!buf_ok(a->text)) {
+			a->failed = true;
+			(void)err_nomem(a->e, "answer");
+		}
+		return;
+	}
 	a->root = json_parse(body, len, a->e);
 	a->failed = a->root == NULL;
 	/* what the HTTP server refuses before the daemon has seen it */
@@ -62,12 +71,11 @@ answered(void *arg, const struct http_reply *r, const struct err *failed)
 		    "acmed refuses the request with HTTP status %d", a->status);
 }
 
-int
-ctl_ask(struct ctl *ctl, const char *method, const char *path,
-    const struct buf *body, int *status, struct json **root, struct err *e)
+static int
+ask(struct ctl *ctl, const char *method, const char *path,
+    const struct buf *body, struct asking *a)
 {
 	AUTO(buf_done) struct buf url = BUF_INIT(4096);
-	struct asking a = { .ctl = ctl, .e = e };
 	struct http_req req = { .method = method,
 		.unix_socket = ctl->socket,
 		.max_body = ANSWER_MAX };
@@ -79,9 +87,31 @@ ctl_ask(struct ctl *ctl, const char *method, const char *path,
 		req.body_len = body->len;
 		req.content_type = "application/octet-stream";
 	}
-	if (http_start(ctl->http, &req, answered, &a, e) == NULL)
+	if (http_start(ctl->http, &req, answered, a, a->e) == NULL)
 		return -1;
-	if (loop_run(ctl->loop, e) == -1 || a.failed)
+	return loop_run(ctl->loop, a->e) == -1 || a->failed ? -1 : 0;
+}
+
+int
+ctl_ask(struct ctl *ctl, const char *method, const char *path,
+    const struct buf *body, int *status, struct json **root, struct err *e)
+{
+	struct asking a = { .ctl = ctl, .e = e };
+
+	if (ask(ctl, method, path, body, &a) == -1)
+		return -1;
+	*status = a.status;
+	*root = a.root;
+	return 0;
+}
+
+int
+ctl_text(struct ctl *ctl, const char *path, struct buf *text, int *status,
+    struct json **root, struct err *e)
+{
+	struct asking a = { .ctl = ctl, .e = e, .text = text };
+
+	if (ask(ctl, "GET", path, NULL, &a) == -1)
 		return -1;
 	*status = a.status;
 	*root = a.root;

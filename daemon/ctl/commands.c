@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What each command asks, and what it makes of the answers. */
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #define CONFIG_FILE "/etc/acmed.yaml"
 #define PLAN_MAX    (32u << 20) /* that acmed takes */
 #define ANSWER_LEN  16
+#define METRICS_MAX (64u << 20)
 
 static int
 complain(const struct err *e)
@@ -231,6 +233,29 @@ cmd_budget(struct ctl *ctl, const struct args *a)
 	if (a->json)
 		return print_json(root);
 	print_budget(ctl, root);
+	return EXIT_WELL;
+}
+
+/* Whoever puts it into a file must know when that is not whole. */
+int
+cmd_metrics(struct ctl *ctl, const struct args *a)
+{
+	AUTO(buf_done) struct buf text = BUF_INIT(METRICS_MAX);
+	AUTO(json_free) struct json *root = NULL;
+	struct err e;
+	int status;
+
+	if (ctl_text(ctl, a->all ? "/v1/metrics?limit=5000" : "/v1/metrics",
+		&text, &status, &root, &e) == -1)
+		return complain(&e);
+	if (status != 200) {
+		(void)refused(root, status);
+		return EXIT_NO_ASK;
+	}
+	if (fputs(buf_str(&text), stdout) == EOF || fflush(stdout) == EOF) {
+		(void)err_set(&e, ERR_SYS, errno, "cannot write");
+		return complain(&e);
+	}
 	return EXIT_WELL;
 }
 

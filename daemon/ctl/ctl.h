@@ -37,6 +37,7 @@ int cmd_show(struct ctl *, const struct args *);
 int cmd_renew(struct ctl *, const struct args *);
 int cmd_check(struct ctl *, const struct args *);
 int cmd_budget(struct ctl *, const struct args *);
+int cmd_metrics(struct ctl *, const struct args *);
 int cmd_plan(struct ctl *, const struct args *);
 int cmd_forget(struct ctl *, const struct args *);
 int cmd_reload(struct ctl *, const struct args *);
@@ -49,6 +50,10 @@ int cmd_version(struct ctl *, const struct args *);
  */
 int ctl_ask(struct ctl *, const char *method, const char *path,
     const struct buf *body, int *status, struct json **root, struct err *);
+
+/* GET what is no JSON: status 200 and text, or root with the daemon's error. */
+int ctl_text(struct ctl *, const char *path, struct buf *text, int *status,
+    struct json **root, struct err *);
 
 /* What can happen last, up to an event of NULL. */
 struct ctl_end {

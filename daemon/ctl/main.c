@@ -36,6 +36,7 @@ static const struct command {
 	{ "renew",   "NAME [--wait]",              "renew now; --wait shows each step as it happens",       OPERAND_NAME, cmd_renew },
 	{ "check",   "NAME [--rehearse]",          "would it be issued; --rehearse tries at the test CA",   OPERAND_NAME, cmd_check },
 	{ "budget",  "[--json]",                   "what is left of each CA's limits",                      OPERAND_NONE, cmd_budget },
+	{ "metrics", "[--all]",                    "numbers for Prometheus",                                OPERAND_NONE, cmd_metrics },
 	{ "plan",    "[FILE] [--json]",            "what a configuration would do, before it is loaded",    OPERAND_FILE, cmd_plan },
 	{ "forget",  "NAME [--yes]",               "archive a certificate that is configured no longer",    OPERAND_NAME, cmd_forget },
 	{ "reload",  "",                           "read the configuration again",                          OPERAND_NONE, cmd_reload },

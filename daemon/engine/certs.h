@@ -154,7 +154,7 @@ struct cert {
 	bool busy;                  /* counted by its reload command's list */
 	bool unsaved;               /* the last SAVE_CERT failed: tried again */
 	bool lost;                  /* what was on disk of it was damaged */
-	unsigned char shown_health; /* view.c: while it sorts */
+	unsigned char shown_health; /* view*.c: while they choose */
 	bool forced;         /* an operator said: now, whatever the back-off */
 	unsigned char check; /* enum issue_mode that an operator asked for */
 };

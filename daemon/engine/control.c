@@ -159,6 +159,24 @@ get_budget(const struct call_ctx *x)
 	answer(x->req, 200, view_budget(x->engine));
 }
 
+static void
+get_metrics(const struct call_ctx *x)
+{
+	AUTO(buf_done) struct buf out = BUF_INIT(BODY_MAX);
+	const char *l = uhttp_query(x->req, "limit");
+	uint64_t limit = VIEW_SERIES;
+	struct err e;
+
+	if (l != NULL && str_u64(l, 0, VIEW_MAX, &limit) == -1)
+		refuse(x->req, 400, "limit: 0 to 5000 is expected");
+	else if (view_metrics(x->engine, (uint32_t)limit, &out, &e) == -1)
+		refuse(x->req, 500, e.what);
+	else
+		uhttp_answer(x->req, 200,
+		    "text/plain; version=0.0.4; charset=utf-8", out.data,
+		    out.len);
+}
+
 /* What a configuration would do: its bundle is the body (conf_read()). */
 static void
 plan(const struct call_ctx *x)
@@ -361,6 +379,7 @@ static const struct route {
 	{ "POST", "/v1/certificates/", "/check", true,  check_one },
 	{ "POST", "/v1/certificates/", "/forget", true, forget_one },
 	{ "GET",  "/v1/budget",        NULL,     false, get_budget },
+	{ "GET",  "/v1/metrics",       NULL,     false, get_metrics },
 	{ "POST", "/v1/plan",          NULL,     true,  plan },
 	{ "POST", "/v1/reload",        NULL,     true,  reload },
 	{ "GET",  "/v1/events",        NULL,     false, get_events },

@@ -8,6 +8,7 @@
  *   GET  /v1/certificates[?from=&limit=]  the same, up to 5000 at a time
  *   GET  /v1/certificates/NAME        all that is known of one
  *   POST /v1/certificates/NAME/renew  renew now
+ *   GET  /v1/metrics[?limit=]         numbers, as Prometheus reads them
  *   POST /v1/reload                   read the configuration again
  *   GET  /v1/events[?cert=NAME]       what happens, as it happens (JSON lines)
  */

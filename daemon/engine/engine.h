@@ -118,6 +118,7 @@ struct engine {
 
 	struct ipc_start start;
 	int64_t started_at;
+	int64_t conf_read_at; /* by root; 0: not known */
 	unsigned loading;
 	void (*loaded)(struct engine *, unsigned damaged, const struct err *);
 	bool failed; /* exit status */

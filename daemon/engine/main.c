@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "daemon/engine/control.h"
 #include "daemon/engine/engine.h"
@@ -228,6 +229,7 @@ read_conf(struct engine *en, struct err *e)
 {
 	AUTO(buf_done) struct buf bundle = BUF_INIT(CONF_BUNDLE_MAX);
 	struct conf_report report;
+	struct stat st;
 
 	if (!fs_is_sealed(IPC_FD_CONFIG))
 		return err_set(e, ERR_PROTO, 0,
@@ -235,6 +237,9 @@ read_conf(struct engine *en, struct err *e)
 		    "by people");
 	if (fs_read_fd(IPC_FD_CONFIG, &bundle, e) == -1)
 		return -1;
+	/* sealed when root had read it; the same after an end of ours */
+	if (fstat(IPC_FD_CONFIG, &st) == 0)
+		en->conf_read_at = st.st_mtime;
 	(void)close(IPC_FD_CONFIG);
 	conf_report_init(&report);
 	en->conf = conf_load(bundle.data, bundle.len, &report);

@@ -3,10 +3,12 @@
 #pragma once
 
 #include "daemon/engine/engine.h"
+#include "lib/base/buf.h"
 #include "lib/io/json.h"
 
-#define VIEW_LIMIT 200u  /* certificates in a status, unless asked for */
-#define VIEW_MAX   5000u /* in any answer: the loop must not stand still */
+#define VIEW_LIMIT  200u  /* certificates in a status, unless asked for */
+#define VIEW_SERIES 1000u /* those with metrics of their own, likewise */
+#define VIEW_MAX    5000u /* in any answer: the loop must not stand still */
 
 /* The whole: verdict, counts, CAs, and up to limit certificates, those that
  * need somebody first, but for the first from of them. */
@@ -24,6 +26,14 @@ struct json *view_budget(const struct engine *);
 /* What that configuration would do; NULL: no memory. */
 struct json *view_plan(
     const struct engine *, const struct conf *, struct err *);
+
+/*
+ * view_metrics.c: the same as numbers, in Prometheus' text format.  Each
+ * certificate has series of its own when there are no more than limit; else
+ * those that something is wrong with have, up to limit, the worst first.
+ */
+int view_metrics(
+    const struct engine *, uint32_t limit, struct buf *out, struct err *);
 
 /* What the views share. */
 enum view_state {

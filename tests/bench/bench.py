@@ -20,6 +20,7 @@ import state
 
 AT_ONCE = 8
 FEW, MANY = 1000, 100000
+SCRAPES = 20
 
 
 class Report:
@@ -224,6 +225,19 @@ class Bench:
             raise procs.Failed("acmectl status: could not ask")
         return time.monotonic() - begin
 
+    def scrape(self, folder):
+        """Seconds and bytes of all metrics, and how long port 80 kept anybody
+        waiting meanwhile."""
+        with procs.Waits(("127.0.0.1", 5080)) as waits:
+            before = waits.longest_ms(1)
+            begin = time.monotonic()
+            for _ in range(SCRAPES):
+                page = subprocess.run(
+                    [f"{self.build}/acmectl", "-s", f"{folder}/acmed.sock",
+                     "metrics"], capture_output=True, check=True).stdout
+            took = (time.monotonic() - begin) / SCRAPES
+            return took, len(page), before, waits.longest_ms(0)
+
     def start_once(self, folder):
         with self.daemon(folder) as daemon:
             self.check_idle(daemon)
@@ -247,8 +261,9 @@ class Bench:
             took = self.status(folder)
             daemon.settle()
             peak = memory.stop()
+            scrape = self.scrape(folder)
         return {"started_kb": started, "now_kb": now, "hwm": hwm,
-                "peak_kb": peak, "status_s": took}
+                "peak_kb": peak, "status_s": took, "scrape": scrape}
 
     def start(self, n, starts, seconds, megabytes):
         say(f"start with {n} certificates")
@@ -268,6 +283,11 @@ class Bench:
         add(f"memory with {n}, status --all asked for", m["peak_kb"] / 1024,
             "MB", megabytes, "{:.1f}")
         self.report.note("  which took", f"{m['status_s']:.2f} s")
+        seconds, size, before, longest = m["scrape"]
+        self.report.note(f"metrics of {n}",
+                         f"{size / 1024:.0f} KiB in {seconds * 1000:.0f} ms; "
+                         f"port 80 waits {longest:.1f} ms at most "
+                         f"({before:.1f} without)")
 
     def idle(self):
         seconds = self.o.idle

@@ -188,3 +188,33 @@ class Acmed(Program):
             if now != last:
                 last, since = now, time.monotonic()
             time.sleep(0.05)
+
+
+class Waits(threading.Thread):
+    """Asks an HTTP server again and again, and how long that takes it."""
+
+    def __init__(self, address):
+        super().__init__(daemon=True)
+        self.address, self.longest, self.stopped = address, 0, False
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopped = True
+        self.join()
+
+    def run(self):
+        with socket.create_connection(self.address, 10) as s:
+            while not self.stopped:
+                begin = time.monotonic()
+                s.sendall(b"GET /x HTTP/1.1\r\nHost: a.example\r\n\r\n")
+                s.recv(65536)
+                self.longest = max(self.longest, time.monotonic() - begin)
+
+    def longest_ms(self, seconds):
+        """Of those from the last time that this was asked for until then."""
+        time.sleep(seconds)
+        longest, self.longest = self.longest, 0
+        return longest * 1000

@@ -7,6 +7,7 @@ import pty
 import re
 import socketserver
 import struct
+import subprocess
 import threading
 
 import pytest
@@ -27,7 +28,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.events(d, begun)
             return
         code, what = d.answers.get((self.command, self.path), GONE)
-        data = json.dumps(what).encode()
+        data = what if isinstance(what, bytes) else json.dumps(what).encode()
         self.send_response(code)
         self.send_header("Content-Length", str(len(data)))
         self.send_header("Connection", "close")
@@ -292,6 +293,29 @@ def test_budget(daemon):
     assert (r.returncode, r.stdout) == (
         0, "letsencrypt\n  nothing is used of any limit that is known\n")
     assert json.loads(daemon.ctl("budget", "--json").stdout) == body
+
+
+def test_metrics(daemon):
+    """Letter by letter, or status 2 and nothing: it goes into a file."""
+    page = b"# HELP acmed_a b\n# TYPE acmed_a gauge\n" + \
+        b"acmed_a{cert=\"a\"} 1\n" * 300000
+    daemon.answers["GET", "/v1/metrics"] = (200, page)
+    daemon.answers["GET", "/v1/metrics?limit=5000"] = (200, b"acmed_b 1\n")
+    r = daemon.ctl("metrics")
+    assert (r.returncode, r.stdout, r.stderr) == (0, page.decode(), "")
+    assert daemon.ctl("metrics", "--all").stdout == "acmed_b 1\n"
+    for argv in ["metrics"], ["metrics", "--all"]:  # more than a buffer, less
+        with open("/dev/full", "wb") as full:
+            r = subprocess.run(daemon.argv(*argv), stdout=full, text=True,
+                               stderr=subprocess.PIPE, timeout=60, check=False)
+        assert r.returncode == 2 and "No space left" in r.stderr, argv
+    for code in 400, 403, 404, 422, 500, 503:
+        daemon.answers["GET", "/v1/metrics"] = (code, {"error": "not now"})
+        r = daemon.ctl("metrics")
+        assert (r.returncode, r.stdout, r.stderr) == (
+            2, "", "acmectl: not now\n")
+    r = daemon.ctl("metrics", "x")
+    assert r.returncode == 2 and "too many" in r.stderr
 
 
 def test_asked_wrongly(daemon):

@@ -105,6 +105,8 @@ setup(void)
 	    (en.events = events_new(&en, &e)) == NULL ||
 	    (en.control = control_new(&en, listening, &e)) == NULL)
 		abort();
+	/* something to tell of */
+	trouble_set(&en.certs.all[1].issue_trouble, "dns", "no such name", 1);
 }
 
 static int
