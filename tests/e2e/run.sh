@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
 #
-# The end-to-end tests against the programs in BUILD_DIR, in two processes side
-# by side.  Whatever comes after BUILD_DIR is for pytest, e.g. -k or -x.  A test
-# that fails gets a second try, and is named: --reruns 0 for none.
+# The end-to-end tests against the programs in BUILD_DIR, some side by side.
+# Whatever comes after BUILD_DIR is for pytest, e.g. -k or -x.  A test that fails
+# gets a second try, and is named: --reruns 0 for none.
 #
 #   sh tests/e2e/run.sh BUILD_DIR [--conformance] [PYTEST_ARGUMENT...]
 #
@@ -21,7 +21,7 @@ if [ "${1:-}" = --conformance ]; then
 	shift
 fi
 cd "$(dirname "$0")"
-# So that the two do not both fetch it.
+# So that they do not all fetch it.
 (
 	cd ../.. && . tests/lib/setup.sh && mkdir -p "$CACHE" &&
 	    newest_pebble
@@ -34,63 +34,50 @@ if [ ! -x "${ACMED_SCENARIOS:=$ACMED_BUILD/tests/scenarios/scenarios}" ]; then
 	    >/dev/null && ninja -C "$ACMED_BUILD.scenarios" scenarios >/dev/null
 fi
 export ACMED_SCENARIOS
-# Two shares that take about the same time; a new file is in the first one.
-second="test_kill.py test_state.py test_reload.py test_hooks.py
-    test_modes_ca.py test_many.py test_jumps.py test_lost.py"
-alone=test_killing.py # tests/run.sh kill
-first=
-for f in test_*.py; do
-	case " $(echo $second $alone) " in
-	*" $f "*) ;;
-	*) first="$first $f" ;;
-	esac
-done
-
+# Most of a test is waiting: two for each processor, up to eight.  With arguments
+# there is one at a time: -n says otherwise.
+JOBS=$(($(nproc) * 2))
+[ $JOBS -le 8 ] || JOBS=8
+files="--ignore=test_killing.py" # tests/run.sh kill
 if [ "$what" = conformance ]; then
-	first=conformance_1.py second=conformance_2.py
+	files="conformance_1.py conformance_2.py"
+elif [ $# -gt 0 ]; then
+	JOBS=0
 fi
-out=$(mktemp -d)
-ACMED_TABLE=$out/table
+log=$(mktemp)
+ACMED_TABLE=$log.table
 export ACMED_TABLE
-pids=
-trap 'for p in $pids; do kill "$p" 2>/dev/null || :; done; rm -rf "$out"' EXIT
+pid=
+trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null || :
+rm -f "$log" "$ACMED_TABLE"' EXIT
 trap 'exit 130' INT TERM
 begin=$(date +%s)
-n=0
-for share in "$first" "$second"; do
-	n=$((n + 1))
-	# shellcheck disable=SC2086
-	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest \
-	    -p no:cacheprovider -rfEsxX --reruns 1 --tb=short "$@" $share \
-	    >"$out/$n" 2>&1 &
-	pids="$pids $!"
-done
+# shellcheck disable=SC2086
+PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -p no:cacheprovider \
+    -n $JOBS -rfEsxX --reruns 1 --tb=short $files "$@" >"$log" 2>&1 &
+pid=$!
 status=0
-n=0
-for p in $pids; do
-	n=$((n + 1))
-	r=0
-	wait "$p" || r=$?
-	cat "$out/$n"
-	# 5: nothing of this share was asked for
-	[ $r = 0 ] || [ $r = 5 ] || status=1
-done
-pids=
+wait $pid || status=$?
+pid=
+cat "$log"
+# 5: there is nothing of that name
+[ $status = 0 ] || [ $status = 5 ] || status=1
+[ $status != 5 ] || status=0
 total() {
-	cat "$out"/[12] | grep -Eo "[0-9]+ $1" | tail -n 2 |
-	    awk '{ n += $1 } END { print n + 0 }'
+	tail -n 1 "$log" | grep -Eo "[0-9]+ $1" | awk '{ print $1 + 0; n = 1 }
+	    END { if (!n) print 0 }'
 }
 # table: a line for each form of each item that has passed; what has not, and
 # what waits for something, by the name of its test.
 table() {
-	/usr/bin/python3 - "$ACMED_TABLE" "$out/1" "$out/2" <<-'EOF'
+	/usr/bin/python3 - "$ACMED_TABLE" "$log" <<-'EOF'
 	import json, re, sys, textwrap
 	rows = []
 	try:
 	    rows = [json.loads(x) for x in open(sys.argv[1])]
 	except FileNotFoundError:
 	    pass
-	text = "".join(open(f, errors="replace").read() for f in sys.argv[2:])
+	text = open(sys.argv[2], errors="replace").read()
 	bad = re.findall(r"(?:FAILED|ERROR) \S+::test_(s(\d+)\w*)", text)
 	for i in range(1, 12):
 	    lines = [("passed", f"{form}: {figures}")

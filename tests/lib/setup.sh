@@ -10,6 +10,7 @@ BUILD_PACKAGES='gcc libc6-dev cmake ninja-build pkg-config libmbedtls-dev
 DEMO_PACKAGES='pebble nginx-light openssl curl python3 ca-certificates'
 TEST_PACKAGES='clang clang-format clang-tidy libclang-rt-dev llvm cppcheck
 	libcmocka-dev python3-pytest python3-pytest-rerunfailures
+	python3-pytest-xdist
 	debootstrap mandoc util-linux procps iproute2 gcovr xz-utils
 	python3-cryptography'
 
