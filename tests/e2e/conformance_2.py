@@ -298,7 +298,7 @@ def test_s11_newest(cas, acmed):
     ca = cas("newest")
     names = [f"n{i}.example.org" for i in range(50)]
     d = acmed(ca, [*names, "127.0.0.1", ["x.example.org", "y.example.org"]])
-    d.start().installed(*names, "127.0.0.1", "x.example.org", timeout=120)
+    d.start().installed(*names, "127.0.0.1", "x.example.org", timeout=300)
     assert not d.find("certificate not issued")
     assert ca.orders == ca.issued == 52 and ca.accounts == 1
     row("S11", "Pebble 2.10, its own chances", "{} issuances, 0 failures; "

@@ -24,7 +24,7 @@ def test_per_domain(mock, acmed):
     """Fifty of a domain, and its others wait, while another domain's go on."""
     names = [f"n{i}.example.org" for i in range(55)]
     ca, d = budgeted(mock, acmed, [*names, "x.example.net"])
-    until(lambda: valid(d) == 51, 60, "fifty and one", every=0.1)
+    until(lambda: valid(d) == 51, 300, "fifty and one", every=0.1)
     d.installed("x.example.net")
     waiting = [c for c in d.status()["certificates"]
                if c["state"] != "valid"]
@@ -94,7 +94,7 @@ def test_unknown_limits(mock, acmed):
     names = [f"n{i}.example.org" for i in range(60)]
     d = acmed(ca, names).start()
     # A CA counts what it has issued: the orders of that moment get through.
-    until(lambda: valid(d) >= 50, 60, "fifty", every=0.1)
+    until(lambda: valid(d) >= 50, 300, "fifty", every=0.1)
     until(lambda: d.status()["counts"]["busy"] == 0, 30)
     assert valid(d) <= 58
     assert 1 <= ca.acme.limits.refused <= 10

@@ -167,9 +167,9 @@ def test_many_at_first(cas, acmed):
         s = d.ask("GET", "/v1/status?limit=0")[1]
         seen.append(s["queue"])
         return s["counts"]["valid"] == 500
-    until(lambda: over() or seen[-1]["done"] > 100, 60, every=0.1)
+    until(lambda: over() or seen[-1]["done"] > 100, 300, every=0.1)
     assert re.search(r"\d+ .*wait", d.ctl("status").stdout)
-    until(over, 90, every=0.1)
+    until(over, 300, every=0.1)
     for q in seen[:-1]:
         assert q["running"] <= 16 and q["limited"] == 0
         assert q["done"] + q["running"] + q["waiting"] in (0, 500)
