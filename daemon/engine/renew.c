@@ -590,6 +590,39 @@ move_on(struct engine *en, struct ca_queue *q)
 	}
 }
 
+static bool
+lists(const struct cert *c, uint32_t ca)
+{
+	uint32_t i;
+
+	for (i = 0; i < c->conf->n_cas; i++)
+		if (c->conf->cas[i] == ca)
+			return true;
+	return false;
+}
+
+/* It is tried again, or works: those that wait at others may go there.  One of
+ * them, to try it, when it has none of its own. */
+static void
+move_back(struct engine *en, const struct session *s)
+{
+	struct ca_queue *q = &en->cas[session_index(s)];
+	bool works = session_breaker(s)->since == 0;
+	uint32_t i;
+
+	for (i = 0; i < en->certs.n; i++) {
+		struct cert *c = &en->certs.all[i];
+
+		if (!works &&
+		    (q->ready.n != 0 || q->limited.n != 0 || q->active != 0))
+			return;
+		if (c->ready.pos != 0 && c->conf->n_cas > 1 &&
+		    lists(c, session_index(s)) &&
+		    session_blocked(en->cas[c->queue].session, NULL) != 0)
+			renew_look(en, c);
+	}
+}
+
 void
 renew_ca_changed(void *arg, struct session *s)
 {
@@ -607,6 +640,8 @@ renew_ca_changed(void *arg, struct session *s)
 			sort_again(en, &en->cas[i]);
 		pump(&en->cas[i]);
 	}
+	if (en->started && session_blocked(s, NULL) == 0)
+		move_back(en, s);
 	status_soon(en);
 }
 

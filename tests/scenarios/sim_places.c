@@ -139,7 +139,7 @@ check_session(const struct session *s)
 	return NULL;
 }
 
-/* Another CA of its list does not wait for a person. */
+/* Another CA of its list is well. */
 static bool
 has_another(const struct engine *en, const struct cert *c)
 {
@@ -147,8 +147,8 @@ has_another(const struct engine *en, const struct cert *c)
 
 	for (i = 0; i < c->conf->n_cas; i++)
 		if (failover_refusal(en->conf, c, i) == NULL &&
-		    session_blocked(en->cas[c->conf->cas[i]].session, NULL) !=
-			INT64_MAX)
+		    session_breaker(en->cas[c->conf->cas[i]].session)->since ==
+			0)
 			return true;
 	return false;
 }
