@@ -166,6 +166,21 @@ get_wants(const struct json *root, const char *key, struct wants *w)
 	w->key = (uint32_t)get_int(o, "key");
 }
 
+/* All that it may go to, in their order. */
+static uint64_t
+list_of(const struct conf *conf, const struct cert *c)
+{
+	uint64_t h = 0;
+	uint32_t i;
+
+	for (i = 0; i < c->conf->n_cas; i++) {
+		const char *name = conf->cas[c->conf->cas[i]].name;
+
+		h = h * 31 + str_hash(name, strlen(name));
+	}
+	return h;
+}
+
 bool
 cert_same_wants(const struct wants *a, const struct wants *b)
 {
@@ -374,6 +389,7 @@ cert_encode(const struct conf *conf, const struct cert *c, struct buf *out,
 	json_set_str(root, "name", c->conf->name);
 	set_time(root, "saved_at", clock_now());
 	put_wants(root, "wants", &c->wants);
+	set_hash(root, "list", list_of(conf, c));
 	put_trouble(root, "trouble", &c->issue_trouble);
 	if (put_issued(root, c, e) == -1)
 		return -1;
@@ -475,8 +491,9 @@ cert_decode(const struct conf *conf, struct cert *c, const char *text,
 {
 	AUTO(json_free) struct json *root = json_parse(text, len, e);
 	const char *name = json_get_text(root, "name");
-	const char *deploy;
 	struct wants wants;
+	const char *deploy;
+	uint64_t list;
 	size_t i;
 
 	if (root == NULL)
@@ -496,6 +513,10 @@ cert_decode(const struct conf *conf, struct cert *c, const char *text,
 		get_failover(root, conf, c);
 		get_said(root, conf, c);
 	}
+	/* another CA may not have it wait */
+	list = get_hash(root, "list");
+	if (list != 0 && list != list_of(conf, c))
+		c->issue_trouble.next = 0;
 	if (take_text(root, "old_keys", &c->old_keys, e) == -1)
 		return -1;
 	c->have.ruined = get_bool(root, "ruined");
