@@ -14,7 +14,8 @@
 
 #define BAD_MS     INT64_C(60000)
 #define UNHEARD_MS 1000
-#define AHEAD_S    INT64_C(60) /* what is due changes with that */
+#define AHEAD_S    INT64_C(60)          /* what is due changes with that */
+#define HEARD_S    (22 * INT64_C(3600)) /* session_clock() has a day */
 
 int64_t
 engine_now(const struct engine *en)
@@ -77,7 +78,7 @@ clock_mend(struct engine *en)
 }
 
 /* What the CAs say: that we are right, when one of them does; else what the one
- * that differs least has. */
+ * that differs least has.  What they said holds until one is heard again. */
 static bool
 ask_cas(struct engine *en)
 {
@@ -85,7 +86,6 @@ ask_cas(struct engine *en)
 	int64_t ahead;
 	uint32_t i;
 
-	en->ahead_s = 0;
 	for (i = 0; i < en->conf->n_cas; i++) {
 		if (en->cas[i].session == NULL ||
 		    !session_clock(en->cas[i].session, &ahead))
@@ -142,12 +142,25 @@ clock_ask(struct engine *en)
 		if (!en->conf->cas[i].used ||
 		    session_blocked(en->cas[i].session, NULL) != 0)
 			continue;
-		if (en->clock_bad) /* its Date of now is wanted */
+		/* its Date of now is wanted */
+		if (en->clock_bad || en->ahead_s != 0)
 			session_doubt(en->cas[i].session);
 		en->probe_ca = i;
 		en->probe =
 		    session_ask(en->cas[i].session, &spec, on_probed, en, &e);
 	}
+}
+
+void
+clock_tick(struct engine *en)
+{
+	uint32_t i;
+
+	for (i = 0; en->ahead_s != 0 && i < en->conf->n_cas; i++)
+		if (session_heard_s(en->cas[i].session) < HEARD_S)
+			return;
+	if (en->ahead_s != 0)
+		clock_ask(en);
 }
 
 /* Nothing but the clock says that it is due. */
@@ -271,6 +284,8 @@ on_jump(void *arg)
 	bool doubt = llabs(offset_ms() - en->offset_ms) > AHEAD_S * 1000;
 
 	tell_jump(en);
+	if (doubt)
+		en->ahead_s = 0;
 	if (is_sane(en, ask_cas(en)))
 		take_offset(en);
 	look_again(en, doubt);

@@ -187,6 +187,9 @@ void clock_done(struct engine *);
 void clock_look(struct engine *); /* is it right? */
 void clock_heard(void *engine);   /* look soon: a CA says otherwise */
 void clock_ask(struct engine *);  /* a CA, for the time it has */
+/* Hourly: a difference is asked for again, when nobody else asks for anything:
+ * what is due depends on it for months. */
+void clock_tick(struct engine *);
 /* Whether the clock is known well enough to begin with that one.  If not, it is
  * being seen to, and renew_all() follows. */
 bool clock_settled(struct engine *, const struct cert *);

@@ -253,6 +253,14 @@ session_clock(const struct session *s, int64_t *ahead_s)
 }
 
 int64_t
+session_heard_s(const struct session *s)
+{
+	return s->clock_seen_ms == 0
+		   ? INT64_MAX
+		   : (clock_mono_ms() - s->clock_seen_ms) / 1000;
+}
+
+int64_t
 session_now(const struct session *s)
 {
 	int64_t ahead;

@@ -400,6 +400,7 @@ on_tick(void *arg)
 	uint32_t i;
 
 	clock_look(en);
+	clock_tick(en);
 	if (clock_now() - en->paced_at >= HOUR || clock_now() < en->paced_at) {
 		en->paced_at = clock_now();
 		pace_learn(en);

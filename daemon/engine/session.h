@@ -141,6 +141,7 @@ void session_budget_changed(struct session *);
  * within the last day.
  */
 bool session_clock(const struct session *, int64_t *ahead_s);
+int64_t session_heard_s(const struct session *); /* how long that is ago */
 /* Now, as that CA has it: what its orders and certificates are held against. */
 int64_t session_now(const struct session *);
 
