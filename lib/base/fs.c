@@ -72,7 +72,10 @@ fs_open_dir(int dir, const char *name, struct err *e)
 	    openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd == -1)
-		return err_set(e, ERR_SYS, errno, "%s", name);
+		return err_set(e, ERR_SYS, errno, "%s%s", name,
+		    errno == ENOTDIR || errno == ELOOP
+			? " must be a folder, and not a symlink"
+			: "");
 	return fd;
 }
 

@@ -276,7 +276,14 @@ def test_state_of_others(ca, acmed):
     os.chown(d.state, 65534, 65534)
     d.spawn()
     assert d.ended() == 1
-    assert "belongs to uid 65534" in d.lines[-1]["error"]
+    error = d.lines[-1]["error"]
+    assert "belongs to uid 65534" in error
+    assert f"chown root {d.state}" in error
+    os.chown(d.state, 0, 0)
+    (d.state / "live").symlink_to(d.where)
+    d.spawn()
+    assert d.ended() == 1
+    assert "live must be a folder, and not a symlink" in d.lines[-1]["error"]
 
 
 def test_unknown_users(ca, acmed):
