@@ -9,6 +9,7 @@
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/out.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/str.h"
 #include "lib/config/config.h"
 
 #define WATCH_MS    2000
@@ -240,19 +241,26 @@ cmd_budget(struct ctl *ctl, const struct args *a)
 int
 cmd_metrics(struct ctl *ctl, const struct args *a)
 {
-	AUTO(buf_done) struct buf text = BUF_INIT(METRICS_MAX);
+	AUTO(buf_done) struct buf page = BUF_INIT(METRICS_MAX);
 	AUTO(json_free) struct json *root = NULL;
+	AUTO(free) char *text = NULL;
 	struct err e;
 	int status;
 
 	if (ctl_text(ctl, a->all ? "/v1/metrics?limit=5000" : "/v1/metrics",
-		&text, &status, &root, &e) == -1)
+		&page, &status, &root, &e) == -1)
 		return complain(&e);
 	if (status != 200) {
 		(void)refused(root, status);
 		return EXIT_NO_ASK;
 	}
-	if (fputs(buf_str(&text), stdout) == EOF || fflush(stdout) == EOF) {
+	text = buf_take(&page, NULL);
+	if (text == NULL) {
+		(void)err_nomem(&e, "metrics");
+		return complain(&e);
+	}
+	str_clean_lines(text);
+	if (fputs(text, stdout) == EOF || fflush(stdout) == EOF) {
 		(void)err_set(&e, ERR_SYS, errno, "cannot write");
 		return complain(&e);
 	}

@@ -300,10 +300,12 @@ def test_metrics(daemon):
     page = b"# HELP acmed_a b\n# TYPE acmed_a gauge\n" + \
         b"acmed_a{cert=\"a\"} 1\n" * 300000
     daemon.answers["GET", "/v1/metrics"] = (200, page)
-    daemon.answers["GET", "/v1/metrics?limit=5000"] = (200, b"acmed_b 1\n")
+    daemon.answers["GET", "/v1/metrics?limit=5000"] = (
+        200, b"acmed_b\x1b[31m\x07 1\n")
     r = daemon.ctl("metrics")
     assert (r.returncode, r.stdout, r.stderr) == (0, page.decode(), "")
-    assert daemon.ctl("metrics", "--all").stdout == "acmed_b 1\n"
+    # but for what would reach the terminal of root
+    assert daemon.ctl("metrics", "--all").stdout == "acmed_b?[31m? 1\n"
     for argv in ["metrics"], ["metrics", "--all"]:  # more than a buffer, less
         with open("/dev/full", "wb") as full:
             r = subprocess.run(daemon.argv(*argv), stdout=full, text=True,
