@@ -335,7 +335,7 @@ main(void)
 		TEST(test_types),
 	};
 
-	(void)alarm(280); /* a lost key must not hang the run */
+	(void)alarm(580); /* a lost key must not hang the run */
 	log_init("keeper", LOG_L_ERR, LOG_F_TEXT);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

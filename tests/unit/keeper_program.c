@@ -405,6 +405,6 @@ main(void)
 		print_message("SKIP: %s is not built\n", PROGRAM);
 		return 0;
 	}
-	(void)alarm(240); /* a lost answer must not hang the run */
+	(void)alarm(580); /* a lost answer must not hang the run */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

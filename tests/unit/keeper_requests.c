@@ -1012,7 +1012,7 @@ main(void)
 		TEST(test_descriptor),
 	};
 
-	(void)alarm(280); /* a lost answer must not hang the run */
+	(void)alarm(580); /* a lost answer must not hang the run */
 	log_init("keeper", LOG_L_ERR, LOG_F_TEXT);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -824,6 +824,6 @@ main(void)
 		TEST(test_bad_folder),
 	};
 
-	(void)alarm(240); /* a lost callback must not hang the run */
+	(void)alarm(580); /* a lost callback must not hang the run */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
