@@ -276,7 +276,7 @@ logged()
 readies()
 {
 	in_root journalctl -q --no-pager -u acmed |
-	    grep -c 'part=supervisor msg=ready ' || :
+	    grep -c 'part=supervisor msg="ready"' || :
 }
 
 is_ready_again()
