@@ -43,7 +43,7 @@ def test_ca_ahead(px, acmed, ahead, off):
     said = d.find(OFF)
     assert len(said) == off
     shown = d.status()["cas"][0]["clock_ahead_s"]
-    assert abs(shown - ahead * off) <= 5
+    assert abs(shown - ahead * off) <= 30
     assert d.status()["clock_right"] is True
     left = 4 * HOUR - ahead * off
     c = until(lambda: (c := d.cert(X))["state"] == "valid" and c, 5)
@@ -51,7 +51,7 @@ def test_ca_ahead(px, acmed, ahead, off):
     if not off:
         return
     assert said[0]["level"] == "warn" and said[0]["ca"] == "test"
-    assert abs(said[0]["ahead_s"] - ahead) <= 5
+    assert abs(said[0]["ahead_s"] - ahead) <= 30
     dates.times = 0
     d.renew(X)
     d.wait("the clock agrees with the CA's again")
