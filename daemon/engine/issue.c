@@ -164,8 +164,8 @@ issue_go(struct issue *is)
 		is->env->on_halted(is->env->halted_arg);
 		return;
 	}
-	/* what has waited has a deadline instead */
-	if (!is->waiting &&
+	/* what waits has a deadline instead, and so have rounds of looks */
+	if (!is->waiting && is->step != STEP_POLL_AUTHZ &&
 	    ++is->asks > ASKS_MAX + 8 * is->cert->conf->n_idents) {
 		(void)err_set(&e, ERR_LIMIT, 0, "no end in sight");
 		issue_fail(is, &e);
