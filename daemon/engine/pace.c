@@ -127,7 +127,7 @@ is_wanted_now(const struct engine *en, const struct cert *c)
 }
 
 /* What an operator waits for goes first, the latest of it in front; then what
- * has ended, then what is new, then what ends first. */
+ * has ended or is about to, then what is new, then what ends first. */
 static int64_t
 urgency(const struct engine *en, const struct cert *c)
 {
@@ -137,12 +137,15 @@ urgency(const struct engine *en, const struct cert *c)
 	if (c->forced || c->check != 0)
 		return -ASKED - (int64_t)c->asked;
 	if (h->version == 0)
-		return c->crowd < OVER ? -(int64_t)c->crowd : 1 - OVER;
+		return c->crowd < OVER - LATE ? -(int64_t)c->crowd
+					      : LATE - OVER;
 	if (h->not_after <= now)
 		return -OVER;
 	left = (h->not_after - now) * 1000000 / (h->not_after - h->not_before);
+	if (left < LATE)
+		return left - OVER;
 	if (is_wanted_now(en, c))
-		return left > LATE ? LATE : left;
+		return LATE;
 	/* never behind one that is to be spread */
 	return pace_applies(en, c) || left < SPREAD ? left : SPREAD - 1;
 }

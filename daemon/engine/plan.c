@@ -10,7 +10,8 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/clock.h"
 
-#define LATE_PERMILLE 125
+#define LATE_PERMILLE  125
+#define WHOLE_PERMILLE 1000
 
 /* A budget for each CA of the planned configuration */
 
@@ -134,7 +135,9 @@ add(const struct engine *en, const struct conf *conf, struct plan *p,
 	it->at = at > now ? at : now;
 	it->paid = is_paid(en, cc->name, &w);
 	if (it->why != CHANGE_NONE && it->urgency > LATE_PERMILLE)
-		it->urgency = LATE_PERMILLE; /* as renew.c does */
+		it->urgency = LATE_PERMILLE; /* as pace.c does */
+	if (h->version != 0 && it->urgency < LATE_PERMILLE)
+		it->urgency -= WHOLE_PERMILLE; /* before what is new */
 	p->n++;
 }
 
