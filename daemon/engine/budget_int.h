@@ -7,7 +7,7 @@
 #include "daemon/engine/budget.h"
 
 #define HOUR_MS (3600 * INT64_C(1000))
-#define SHELVES 4096
+#define SHELVES 32768
 
 struct bucket {
 	int64_t full_ms;    /* when it is full again (GCRA's arrival time) */
