@@ -133,6 +133,7 @@ ca_line(const struct json *cert, bool always)
 {
 	AUTO(free) char *ca = out_text(cert, "ca");
 	AUTO(free) char *by = out_text(cert, "issued_by");
+	AUTO(free) char *instead = out_text(cert, "instead");
 	char buf[OUT_TEXT];
 	bool other = ca != NULL && by != NULL && strcmp(ca, by) != 0;
 	const struct json *list = json_get_array(cert, "passed_over");
@@ -145,6 +146,7 @@ ca_line(const struct json *cert, bool always)
 	} else if (always) {
 		out_line("CA:", ca);
 	}
+	out_line("instead:", instead);
 	for (i = 0; i < json_len(list); i++) {
 		AUTO(free) char *name = out_text(json_at(list, i), "ca");
 		AUTO(free) char *why = out_text(json_at(list, i), "text");

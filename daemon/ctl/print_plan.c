@@ -96,7 +96,7 @@ static void
 print_orders(const struct ctl *ctl, const struct json *root)
 {
 	const struct json *orders = json_get_array(root, "orders");
-	int64_t n = out_number(root, "n_orders"), limited = 0;
+	int64_t n = out_number(root, "n_orders"), limited = 0, moved = 0;
 	int64_t hidden = out_number(root, "orders_not_shown");
 	char num[OUT_COUNT];
 	size_t i;
@@ -109,14 +109,21 @@ print_orders(const struct ctl *ctl, const struct json *root)
 	out_plain(ctl);
 	for (i = 0; i < NELEM(reasons); i++)
 		reason(root, i);
-	for (i = 0; i < json_len(orders); i++)
+	for (i = 0; i < json_len(orders); i++) {
 		limited += json_get_text(json_at(orders, i), "limit") != NULL;
+		moved +=
+		    json_get_text(json_at(orders, i), "instead_of") != NULL;
+	}
 	if (hidden != 0 && json_get_object(root, "reasons") == NULL)
 		printf("  %-14s %7s\n", "and later", out_count(hidden, num));
 	if (limited != 0)
 		printf("  %s%s wait%s for a limit\n",
 		    hidden != 0 ? "at least " : "", out_count(limited, num),
 		    limited == 1 ? "s" : "");
+	if (moved != 0)
+		printf("  %s%s go%s to another CA, where that is sooner\n",
+		    hidden != 0 ? "at least " : "", out_count(moved, num),
+		    moved == 1 ? "es" : "");
 	putchar('\n');
 }
 

@@ -90,6 +90,19 @@ bucket_take(const struct conf_rate *r, struct bucket *b, int64_t now_ms)
 	b->full_ms = later(b->full_ms, now_ms) + refill_ms(r);
 }
 
+/* What it is when n more have been taken. */
+static struct bucket
+bucket_after(const struct conf_rate *r, const struct bucket *b, uint32_t n,
+    int64_t now_ms)
+{
+	struct bucket after = *b;
+
+	if (after.full_ms <= now_ms)
+		after.full_ms = after.since_ms = now_ms;
+	after.full_ms += n * refill_ms(r);
+	return after;
+}
+
 /* One that was taken then, by who has not used it.  Had it stayed in a bucket
  * that was as good as full meanwhile, it would have run over. */
 static void
@@ -361,6 +374,33 @@ budget_when(const struct budget *b, const struct budget_order *o, int64_t now,
 	return (ms + 999) / 1000;
 }
 
+int64_t
+budget_turn(const struct budget *b, const struct budget_order *o, uint32_t n,
+    int64_t now)
+{
+	const struct conf_rate *r = &b->ca->limits[LIMIT_NEW_ORDERS];
+	struct bucket after;
+
+	if (!counts(b, o, LIMIT_NEW_ORDERS))
+		return 0;
+	after = bucket_after(r, &b->orders, n, now * 1000);
+	return (bucket_when(r, &after, now * 1000) + 999) / 1000;
+}
+
+uint32_t
+budget_turns(const struct budget *b, const struct budget_order *o,
+    int64_t until, int64_t now)
+{
+	const struct conf_rate *r = &b->ca->limits[LIMIT_NEW_ORDERS];
+	int64_t used, n;
+
+	if (!counts(b, o, LIMIT_NEW_ORDERS))
+		return UINT32_MAX;
+	used = later(b->orders.full_ms, now * 1000) - until * 1000;
+	n = (budget_depth_ms(r) - used) / refill_ms(r);
+	return n < 0 ? 0 : n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
 uint32_t
 budget_left(const struct budget *b, const char *ident, int64_t now)
 {
@@ -448,21 +488,43 @@ budget_spend(struct budget *b, const struct budget_order *o, int64_t now)
 	return what;
 }
 
+/* No later than each limit's own wait: one round may end in another. */
+static int64_t
+first_free(const struct budget *b, const struct budget_order *o, unsigned which,
+    int64_t t, struct budget_wait *why)
+{
+	int64_t ms;
+
+	while ((ms = when_ms(b, o, which, t * 1000, why)) > t * 1000)
+		t = (ms + 999) / 1000;
+	return t;
+}
+
+int64_t
+budget_peek(const struct budget *b, const struct budget_order *o, int64_t t,
+    struct budget_wait *why)
+{
+	return first_free(b, o, OF_ACCOUNT | OF_OTHERS, t, why);
+}
+
 int64_t
 budget_book(struct budget *b, const struct budget_order *o, bool account,
     int64_t t, struct budget_wait *why)
 {
-	unsigned which = account ? OF_ACCOUNT : OF_OTHERS;
 	unsigned what = counted(b, o);
-	int64_t ms;
 
-	/* no later than each limit's own wait: one round may end in another */
-	while ((ms = when_ms(b, o, which, t * 1000, why)) > t * 1000)
-		t = (ms + 999) / 1000;
+	t = first_free(b, o, account ? OF_ACCOUNT : OF_OTHERS, t, why);
 	what &= account ? BUDGET_SPENT_ORDER : ~BUDGET_SPENT_ORDER;
 	move((struct move){ .budget = b, .how = TAKE, .now_ms = t * 1000 }, o,
 	    what);
 	return t;
+}
+
+void
+budget_take(struct budget *b, const struct budget_order *o, int64_t t)
+{
+	move((struct move){ .budget = b, .how = TAKE, .now_ms = t * 1000 }, o,
+	    counted(b, o));
 }
 
 void

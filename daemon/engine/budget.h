@@ -58,6 +58,13 @@ void budget_describe(
 int64_t budget_when(const struct budget *, const struct budget_order *,
     int64_t now, struct budget_wait *why);
 
+/* The account's limit alone: when such an order may be sent after n others; 0:
+ * now.  And how many there may be until then; UINT32_MAX: any number. */
+int64_t budget_turn(const struct budget *, const struct budget_order *,
+    uint32_t n, int64_t now);
+uint32_t budget_turns(const struct budget *, const struct budget_order *,
+    int64_t until, int64_t now);
+
 /* Certificates that ident's registered domain may have now; UINT32_MAX: any. */
 uint32_t budget_left(const struct budget *, const char *ident, int64_t now);
 
@@ -68,6 +75,10 @@ uint32_t budget_left(const struct budget *, const char *ident, int64_t now);
  */
 int64_t budget_book(struct budget *, const struct budget_order *, bool account,
     int64_t t, struct budget_wait *why);
+/* The same as far as all limits go, in two: why is set when it is later. */
+int64_t budget_peek(const struct budget *, const struct budget_order *,
+    int64_t t, struct budget_wait *why);
+void budget_take(struct budget *, const struct budget_order *, int64_t t);
 
 /* It is going to be sent.  Returns what was spent, for budget_refund(). */
 unsigned budget_spend(

@@ -352,7 +352,7 @@ put_said(struct json *root, const struct conf *conf, const struct cert *c)
 	unsigned i;
 
 	for (i = 0; i < c->n_said; i++) {
-		if (c->said[i].until <= clock_now())
+		if (c->said[i].until <= clock_now() || c->said[i].failed)
 			continue;
 		if (o == NULL)
 			o = json_set_object(root, "said");

@@ -197,6 +197,8 @@ cert_clear(struct cert *c)
 	c->old_keys = NULL;
 	free(c->waits);
 	c->waits = NULL;
+	free(c->instead);
+	c->instead = NULL;
 	free(c->stale_key);
 	c->stale_key = NULL;
 	free(c->said);

@@ -79,6 +79,7 @@ struct window {
 
 struct said { /* a CA will not be asked for this certificate until then */
 	uint32_t ca;
+	bool failed; /* instead of another CA only; on disk it is not */
 	int64_t until;
 };
 
@@ -147,6 +148,8 @@ struct cert {
 	bool parked;      /* under way, but counts for no place there */
 	bool limited;     /* in its heap of those that wait for a limit */
 	char *waits;      /* the limit that it waits for; NULL: none */
+	char *instead;    /* why not the CA before: its limit; NULL: it is not
+			     for one that this CA is asked */
 	int64_t turn_at;  /* plan_turns(): when it can be ordered */
 	int64_t spent_at; /* by this process; 0: by one before */
 	TAILQ_ENTRY(cert) due; /* in its reload command's list */

@@ -161,8 +161,9 @@ bool pace_applies(const struct engine *, const struct cert *);
 /* Instant from which one more may begin; 0: now. */
 int64_t pace_when(const struct ca_queue *);
 void pace_take(struct ca_queue *);
-/* What goes first at a CA: the smallest. */
-int64_t pace_urgency(const struct engine *, const struct cert *);
+/* What goes first at a CA: the smallest.  instead: one where it is new only
+ * because another has too much. */
+int64_t pace_urgency(const struct engine *, const struct cert *, bool instead);
 
 /* crowd.c: new names of one registered domain. */
 void crowd_begin(struct engine *);

@@ -84,6 +84,8 @@ heap_put(struct heap *h, struct heap_item *it, int64_t key)
 		assert(h->n < h->cap);
 		it->pos = ++h->n;
 	}
+	if (h->n == 1 || key > h->most)
+		h->most = key;
 	it->key = key;
 	h->slots[it->pos] = (struct heap_slot){ key, it };
 	rise(h, it->pos);
@@ -111,4 +113,26 @@ struct heap_item *
 heap_first(const struct heap *h)
 {
 	return h->n == 0 ? NULL : h->slots[1].item;
+}
+
+/* Those below pos, which is one of them, and it. */
+static size_t
+count(const struct heap *h, size_t pos, int64_t key, size_t max)
+{
+	size_t child = first_child(pos), end = child + CHILDREN, n = 1;
+
+	for (; child < end && child <= h->n && n < max; child++)
+		if (h->slots[child].key < key)
+			n += count(h, child, key, max - n);
+	return n;
+}
+
+size_t
+heap_before(const struct heap *h, int64_t key, size_t max)
+{
+	if (h->n == 0 || max == 0 || h->slots[1].key >= key)
+		return 0;
+	if (key > h->most) /* as what is put in one after the other */
+		return h->n < max ? h->n : max;
+	return count(h, 1, key, max);
 }

@@ -24,6 +24,7 @@ struct heap_slot {
 struct heap {
 	struct heap_slot *slots; /* [0] is not used */
 	size_t n, cap;
+	int64_t most; /* no key is greater */
 };
 
 /* Room for n items in all, so that heap_put() cannot fail. */
@@ -33,3 +34,7 @@ void heap_done(struct heap *);
 void heap_put(struct heap *, struct heap_item *, int64_t key); /* or move */
 void heap_remove(struct heap *, struct heap_item *);
 struct heap_item *heap_first(const struct heap *); /* NULL: empty */
+
+/* How many are earlier than key; max when there are more, and it looks at no
+ * more than four times as many. */
+size_t heap_before(const struct heap *, int64_t key, size_t max);

@@ -31,6 +31,8 @@
 /* In front of what is left of a lifetime */
 #define ASKED (INT64_C(1) << 30)
 #define OVER  (INT64_C(1) << 29)
+/* Behind it */
+#define LAST INT64_C(1000001)
 
 /* What the configuration does not say is as many as that hour's share takes. */
 static uint32_t
@@ -127,15 +129,18 @@ is_wanted_now(const struct engine *en, const struct cert *c)
 }
 
 /* What an operator waits for goes first, the latest of it in front; then what
- * has ended or is about to, then what is new, then what ends first. */
+ * has ended or is about to, then what is new, then what ends first; at last
+ * what is new and here only because another CA has too much. */
 static int64_t
-urgency(const struct engine *en, const struct cert *c)
+urgency(const struct engine *en, const struct cert *c, bool instead)
 {
 	const struct issued *h = &c->have;
 	int64_t now = engine_now(en), left;
 
 	if (c->forced || c->check != 0)
 		return -ASKED - (int64_t)c->asked;
+	if (h->version == 0 && instead)
+		return LAST;
 	if (h->version == 0)
 		return c->crowd < OVER - LATE ? -(int64_t)c->crowd
 					      : LATE - OVER;
@@ -152,7 +157,7 @@ urgency(const struct engine *en, const struct cert *c)
 
 /* Alike, as the configuration has them, which is what plan.c foretells. */
 int64_t
-pace_urgency(const struct engine *en, const struct cert *c)
+pace_urgency(const struct engine *en, const struct cert *c, bool instead)
 {
-	return urgency(en, c) * (INT64_C(1) << 32) + c->index;
+	return urgency(en, c, instead) * (INT64_C(1) << 32) + c->index;
 }

@@ -7,11 +7,12 @@
 #include <string.h>
 
 #include "daemon/engine/failover.h"
+#include "daemon/engine/turn.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/clock.h"
 
-#define LATE_PERMILLE  125
-#define WHOLE_PERMILLE 1000
+#define LATE_PERMILLE 125
+#define LAST          1001 /* new, and not where it should be */
 
 /* A budget for each CA of the planned configuration */
 
@@ -83,26 +84,34 @@ is_due(const struct engine *en, const char *name, const struct issued *h)
 	return at <= engine_now(en);
 }
 
-/* What a limit has given for these names is not asked of it again. */
-static bool
-is_paid(const struct engine *en, const char *name, const struct wants *w)
+/* Where it is now, when the list still has that one. */
+static uint32_t
+ca_now(const struct engine *en, const struct conf *conf, const struct cert *c,
+    const struct conf_cert *cc)
 {
-	uint32_t i = conf_find_cert(en->conf, name);
+	const char *name;
+	uint32_t i;
 
-	return i != CONF_NONE && en->certs.all[i].spent != 0 &&
-	       en->certs.all[i].wants.names == w->names;
+	if (c == NULL)
+		return cc->cas[0];
+	i = c->issue != NULL || cert_ordering(c) ? c->queue : failover_ca(c);
+	name = en->conf->cas[i].name;
+	for (i = 0; i < cc->n_cas; i++)
+		if (strcmp(conf->cas[cc->cas[i]].name, name) == 0)
+			return cc->cas[i];
+	return cc->cas[0];
 }
 
-/* What has failed waits, unless it would be another order. */
+/* As pace.c does: a change is wanted now. */
 static int64_t
-not_before(const struct engine *en, const char *name, const struct wants *w)
+urgency(const struct plan_item *it, int64_t left)
 {
-	uint32_t i = conf_find_cert(en->conf, name);
-	const struct cert *c = i == CONF_NONE ? NULL : &en->certs.all[i];
-
-	return c == NULL || c->forced || !cert_same_wants(&c->wants, w)
-		   ? 0
-		   : c->issue_trouble.next;
+	if (it->have->version == 0)
+		return it->known != NULL && it->known->instead != NULL ? LAST
+								       : 0;
+	if (left < LATE_PERMILLE)
+		return left - LAST;
+	return it->why != CHANGE_NONE ? LATE_PERMILLE : left;
 }
 
 static void
@@ -111,34 +120,52 @@ add(const struct engine *en, const struct conf *conf, struct plan *p,
 {
 	static const struct issued none;
 	const struct issued *h = known(en, cc->name);
-	struct wants w = cert_wants(conf, cc);
+	uint32_t i = conf_find_cert(en->conf, cc->name);
+	const struct cert *c = i == CONF_NONE ? NULL : &en->certs.all[i];
 	struct plan_item *it = &p->items[p->n];
-	int64_t now = clock_now(), at;
+	int64_t now = clock_now();
+	unsigned left;
 
-	if (h == NULL)
-		h = &none;
 	*it = (struct plan_item){ .cert = cc,
-		.why = cert_changed(conf, cc, &w, h),
-		.ca = cc->cas[0] };
+		.have = h == NULL ? &none : h,
+		.wants = cert_wants(conf, cc),
+		.instead_of = CONF_NONE,
+		.from = now };
+	h = it->have;
+	it->why = cert_changed(conf, cc, &it->wants, h);
 	if (it->why == CHANGE_NONE && !is_due(en, cc->name, h)) {
 		p->n_unchanged++;
 		return;
 	}
-	it->order = (struct budget_order){ .idents = cc->idents,
-		.n_idents = cc->n_idents,
-		.again = h->version != 0 && h->ca != NULL &&
-			 strcmp(h->ca, conf->cas[it->ca].name) == 0 &&
-			 h->made_for.names == w.names };
-	it->urgency =
-	    schedule_left(h->not_before, h->not_after, engine_now(en));
-	at = not_before(en, cc->name, &w);
-	it->at = at > now ? at : now;
-	it->paid = is_paid(en, cc->name, &w);
-	if (it->why != CHANGE_NONE && it->urgency > LATE_PERMILLE)
-		it->urgency = LATE_PERMILLE; /* as pace.c does */
-	if (h->version != 0 && it->urgency < LATE_PERMILLE)
-		it->urgency -= WHOLE_PERMILLE; /* before what is new */
+	if (c != NULL && cert_same_wants(&c->wants, &it->wants))
+		it->known = c;
+	it->ca = ca_now(en, conf, it->known, cc);
+	if (it->known != NULL && it->known->instead != NULL &&
+	    it->ca != cc->cas[0])
+		it->instead_of = cc->cas[0];
+	/* what a limit has given for these names is not asked of it again */
+	it->paid =
+	    c != NULL && c->spent != 0 && c->wants.names == it->wants.names;
+	/* what has failed waits, unless it would be another order */
+	if (it->known != NULL && !c->forced && c->issue_trouble.next > now)
+		it->from = c->issue_trouble.next;
+	left = schedule_left(h->not_before, h->not_after, engine_now(en));
+	it->patience = failover_patience(h, left, engine_now(en));
+	it->urgency = urgency(it, left);
+	it->at = it->from;
 	p->n++;
+}
+
+static struct budget_order
+order_at(const struct conf *conf, const struct plan_item *it, uint32_t ca)
+{
+	const struct issued *h = it->have;
+
+	return (struct budget_order){ .idents = it->cert->idents,
+		.n_idents = it->cert->n_idents,
+		.again = h->version != 0 && h->ca != NULL &&
+			 strcmp(h->ca, conf->cas[ca].name) == 0 &&
+			 h->made_for.names == it->wants.names };
 }
 
 /* Of those that can go at once: what ends first. */
@@ -163,13 +190,14 @@ by_instant(const void *a, const void *b)
 }
 
 /*
- * The buckets of domains and names first, each on its own; then, in the order
- * of the instants that came of it, the account's.
+ * Each at the CA where it is: the buckets of domains and names first, each on
+ * its own; then, in the order of the instants that came of it, the account's.
  */
 static void
-book(struct plan *p, struct budget *const *budgets)
+book(const struct conf *conf, struct plan *p, struct budget *const *budgets)
 {
 	static const bool account[] = { false, true };
+	struct budget_order order;
 	struct budget_wait why;
 	int64_t at;
 	uint32_t i;
@@ -180,10 +208,12 @@ book(struct plan *p, struct budget *const *budgets)
 		for (i = 0; i < p->n; i++) {
 			struct plan_item *it = &p->items[i];
 
+			it->free = it->at;
 			if (it->paid)
 				continue;
-			at = budget_book(budgets[it->ca], &it->order,
-			    account[k], it->at, &why);
+			order = order_at(conf, it, it->ca);
+			at = budget_book(
+			    budgets[it->ca], &order, account[k], it->at, &why);
 			if (at > it->at) {
 				it->limited = true;
 				it->why_not = why;
@@ -191,7 +221,100 @@ book(struct plan *p, struct budget *const *budgets)
 			it->at = at;
 		}
 	}
+}
+
+/* Another CA for what would wait too long */
+
+static bool
+some_go(const struct plan *p)
+{
+	int64_t now = clock_now();
+	uint32_t i;
+
+	for (i = 0; i < p->n; i++)
+		if (p->items[i].cert->n_cas > 1 && !p->items[i].paid &&
+		    p->items[i].at > now + p->items[i].patience)
+			return true;
+	return false;
+}
+
+/* Not before that, as it has told; INT64_MAX: it is in trouble. */
+static int64_t
+open_at(const struct engine *en, const struct conf *conf,
+    const struct plan_item *it, uint32_t ca)
+{
+	const struct session *s = same_account(en, &conf->cas[ca]);
+	int64_t said;
+
+	if (s == NULL)
+		return it->from;
+	if (session_blocked(s, NULL) != 0)
+		return INT64_MAX;
+	said =
+	    it->known == NULL ? 0 : failover_open(it->known, session_index(s));
+	return said > it->from ? said : it->from;
+}
+
+/* rest: the budgets when all who are at home there have had theirs, which is
+ * what is there for a new name that is not. */
+static void
+place(const struct engine *en, const struct conf *conf, struct plan_item *it,
+    struct budget *const *budgets, struct budget *const *rest)
+{
+	struct budget_order order = order_at(conf, it, it->ca);
+	int64_t now = clock_now(), step, t;
+	const struct conf_cert *cc = it->cert;
+	uint32_t i, ca, home = it->ca;
+	bool is_new = it->have->version == 0;
+	struct budget *const *from;
+	struct budget_wait why = { 0 };
+
+	it->at = budget_peek(budgets[home], &order, it->from, &it->why_not);
+	step = it->known != NULL && failover_stays(it->known)
+		   ? 0
+		   : turn_step(it->at, it->patience, now);
+	for (i = 0; step > 0 && i < cc->n_cas; i++) {
+		ca = cc->cas[i];
+		t = open_at(en, conf, it, ca);
+		if (ca == home || t == INT64_MAX ||
+		    conf_refusal(&conf->cas[ca], cc) != NULL)
+			continue;
+		from = is_new && i != 0 ? rest : budgets;
+		order = order_at(conf, it, ca);
+		t = budget_peek(from[ca], &order, t, &why);
+		if (t >= it->at || turn_step(t, TURN_LOOK_S, now) >= step)
+			continue;
+		step = turn_step(t, TURN_LOOK_S, now);
+		it->ca = ca;
+		it->at = t;
+		it->why_not = why;
+		it->instead_of = i == 0 ? CONF_NONE : home;
+	}
+	it->limited = it->at > it->from;
+	order = order_at(conf, it, it->ca);
+	if (it->ca != home)
+		budget_take(rest[it->ca], &order, it->at);
+	if (it->ca == home || !is_new)
+		budget_take(budgets[it->ca], &order, it->at);
+}
+
+static int
+share_out(const struct engine *en, const struct conf *conf, struct plan *p,
+    struct budget *const *rest, struct err *e)
+{
+	struct budget **budgets = budgets_copy(en, conf, e);
+	uint32_t i;
+
+	if (budgets == NULL)
+		return -1;
+	for (i = 0; i < p->n; i++)
+		p->items[i].at = p->items[i].free;
 	qsort(p->items, p->n, sizeof(*p->items), by_instant);
+	for (i = 0; i < p->n; i++)
+		if (!p->items[i].paid)
+			place(en, conf, &p->items[i], budgets, rest);
+	budgets_free(budgets, conf->n_cas);
+	return 0;
 }
 
 int
@@ -211,7 +334,13 @@ plan_make(const struct engine *en, const struct conf *conf, struct plan *p,
 	}
 	for (i = 0; i < conf->n_certs; i++)
 		add(en, conf, p, &conf->certs[i]);
-	book(p, budgets);
+	book(conf, p, budgets);
+	if (some_go(p) && share_out(en, conf, p, budgets, e) == -1) {
+		budgets_free(budgets, conf->n_cas);
+		plan_done(p);
+		return -1;
+	}
+	qsort(p->items, p->n, sizeof(*p->items), by_instant);
 	for (i = 0; i < p->n && p->first_limited == NULL; i++)
 		if (p->items[i].limited)
 			p->first_limited = &p->items[i];
@@ -255,7 +384,7 @@ plan_room(const struct engine *en, const struct cert *c, uint32_t ca)
 	    budget_failed_when(b, o.idents, o.n_idents, c->forced, now);
 	int64_t limited = budget_when(b, &o, now, NULL);
 
-	int64_t said = failover_said(c, ca);
+	int64_t said = failover_open(c, ca);
 
 	limited = failed > limited ? failed : limited;
 	limited = said > now && said > limited ? said : limited;

@@ -15,10 +15,16 @@ struct plan_item {
 	int64_t at;   /* when its turn comes */
 	bool limited; /* later than it could be, for why_not */
 	struct budget_wait why_not;
+	uint32_t instead_of; /* the CA whose limit sends it to ca; CONF_NONE */
 	/* for the planner */
-	bool paid; /* its order is being made: the limits know of it */
-	struct budget_order order;
+	const struct cert *known;  /* wanted just like that now; or NULL */
+	const struct issued *have; /* version 0: nothing */
+	struct wants wants;
+	int64_t from; /* not before, whatever the limits */
+	int64_t free; /* nor before, for all but the account's */
+	int64_t patience;
 	int64_t urgency;
+	bool paid; /* its order is being made: the limits know of it */
 };
 
 struct plan {

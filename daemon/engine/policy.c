@@ -195,15 +195,31 @@ policy_row(size_t i)
 	return i < NELEM(rules) ? &rules[i].row : NULL;
 }
 
-const char *
-policy_name(const char *name)
+static const struct policy_row *
+row_of(const char *name)
 {
 	size_t i;
 
-	for (i = 0; i < NELEM(rules); i++)
+	for (i = 0; name != NULL && i < NELEM(rules); i++)
 		if (strcmp(rules[i].row.name, name) == 0)
-			return rules[i].row.name;
+			return &rules[i].row;
 	return NULL;
+}
+
+const char *
+policy_name(const char *name)
+{
+	const struct policy_row *row = row_of(name);
+
+	return row == NULL ? NULL : row->name;
+}
+
+bool
+policy_of_name(const char *name)
+{
+	const struct policy_row *row = row_of(name);
+
+	return row != NULL && row->scope == SCOPE_NAME;
 }
 
 /* Where the type alone would say something else, or nothing. */

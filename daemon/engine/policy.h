@@ -81,5 +81,8 @@ const char *policy_hint(const char *row, const struct err *);
 
 /* For tests and documents: every row; NULL: the end. */
 const struct policy_row *policy_row(size_t i);
+/* The row of that name, or NULL, is of what was found at a name, which any CA
+ * would find. */
+bool policy_of_name(const char *row);
 /* The row of that name in the program's own text, for what was on disk. */
 const char *policy_name(const char *); /* NULL: none */

@@ -13,6 +13,7 @@
 #include "daemon/engine/failover.h"
 #include "daemon/engine/plan.h"
 #include "daemon/engine/renew.h"
+#include "daemon/engine/turn.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 
@@ -88,10 +89,12 @@ static void
 tick_set(struct engine *en)
 {
 	struct heap_item *first = heap_first(&en->sleeping);
-	int64_t wait;
+	int64_t wait, next = en->paced_at + HOUR;
 
-	/* At least hourly: the wall clock may have jumped (protocol Q5). */
-	wait = first == NULL ? HOUR : first->key - clock_now();
+	if (first != NULL && first->key < next)
+		next = first->key;
+	wait = next - clock_now();
+	/* at least hourly: the wall clock may have jumped (protocol Q5) */
 	if (wait > HOUR || en->clock_bad)
 		wait = HOUR;
 	loop_timer_set(en->tick, wait < 0 ? 0 : wait * 1000);
@@ -142,7 +145,8 @@ renew_limited(struct ca_queue *q, struct cert *c)
 {
 	leave(q->engine, c);
 	c->limited = true;
-	heap_put(&q->limited, &c->ready, pace_urgency(q->engine, c));
+	heap_put(&q->limited, &c->ready,
+	    pace_urgency(q->engine, c, c->instead != NULL));
 }
 
 static void
@@ -221,7 +225,7 @@ enqueue(struct engine *en, struct cert *c)
 		q->first_at = clock_now();
 		q->done = 0;
 	}
-	heap_put(&q->ready, &c->ready, pace_urgency(en, c));
+	heap_put(&q->ready, &c->ready, pace_urgency(en, c, c->instead != NULL));
 	return q;
 }
 
@@ -389,8 +393,48 @@ sort_again(struct engine *en, struct ca_queue *q)
 
 		if (c->ready.pos != 0 && &en->cas[c->queue] == q)
 			heap_put(c->limited ? &q->limited : &q->ready,
-			    &c->ready, pace_urgency(en, c));
+			    &c->ready, pace_urgency(en, c, c->instead != NULL));
 	}
+}
+
+static int
+by_key(const void *a, const void *b)
+{
+	const struct cert *const *x = a, *const *y = b;
+
+	return ((*x)->ready.key > (*y)->ready.key) -
+	       ((*x)->ready.key < (*y)->ready.key);
+}
+
+/* Those that wait for its next orders, in the order of their turns: whether
+ * that is sooner at another CA.  Each is put behind those that are before it,
+ * so that nobody needs to be counted. */
+static void
+look_elsewhere(struct engine *en, struct ca_queue *q)
+{
+	size_t n = q->limited.n, i;
+	struct cert **all = calloc(n + 1, sizeof(struct cert *));
+	bool lists = false;
+	int64_t until;
+
+	for (i = 0; all != NULL && i < n; i++) {
+		all[i] = OF(q->limited.slots[i + 1].item, ready);
+		lists = lists || all[i]->conf->n_cas > 1;
+	}
+	if (!lists || session_blocked(q->session, NULL) != 0)
+		n = 0;
+	else
+		qsort(all, n, sizeof(struct cert *), by_key);
+	for (i = n; i-- > 0;) /* the last of a heap costs nothing */
+		leave(en, all[i]);
+	for (i = 0; i < n; i++) {
+		until = 0;
+		if (turn_elsewhere(en, all[i], all[i]->waits, &until))
+			renew_look(en, all[i]);
+		else
+			renew_limited(q, all[i]);
+	}
+	free(all);
 }
 
 static void
@@ -407,6 +451,8 @@ on_tick(void *arg)
 		crowd_learn(en);
 		for (i = 0; i < en->conf->n_cas; i++)
 			sort_again(en, &en->cas[i]);
+		for (i = 0; i < en->conf->n_cas; i++)
+			look_elsewhere(en, &en->cas[i]);
 	}
 	wake(en);
 }
@@ -643,6 +689,9 @@ renew_ca_changed(void *arg, struct session *s)
 	}
 	if (en->started && session_blocked(s, NULL) == 0)
 		move_back(en, s);
+	/* what waits at others for a limit may be for it */
+	for (i = 0; en->started && i < en->conf->n_cas; i++)
+		look_elsewhere(en, &en->cas[i]);
 	status_soon(en);
 }
 

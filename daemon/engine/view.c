@@ -180,6 +180,7 @@ set_next(const struct engine *en, const struct cert *c, struct json *o)
 			at = c->turn_at;
 	} else if (c->waits != NULL) {
 		what = "wait for a limit of the CA";
+		at = c->turn_at > clock_now() ? c->turn_at : at;
 	} else if (c->issue_trouble.next != 0) {
 		what = c->rehearse ? "try out at the test CA" : "try again";
 	}
@@ -254,6 +255,8 @@ brief(const struct engine *en, const struct cert *c, struct json *o)
 	set_next(en, c, o);
 	if (c->waits != NULL)
 		json_set_str(o, "waiting_for", c->waits);
+	if (c->instead != NULL)
+		json_set_str(o, "instead", c->instead);
 	if (state == STATE_TRYING_OUT)
 		json_set_bool(o, "rehearsing", true);
 	set_recall(en, c, o);
@@ -530,7 +533,7 @@ view_cert(const struct engine *en, const struct cert *c)
 	AUTO(buf_done) struct buf dir = BUF_INIT(4096);
 	uint32_t i;
 
-	if (c->limited)
+	if (c->waits != NULL)
 		(void)plan_turns(en);
 	brief(en, c, o);
 	names = json_set_array(o, "names");

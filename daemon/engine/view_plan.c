@@ -131,6 +131,8 @@ put_item(const struct conf *conf, const struct plan_item *it, struct json *o)
 	json_set_str(o, "name", it->cert->name);
 	json_set_str(o, "why", change_name(it->why));
 	json_set_str(o, "ca", conf->cas[it->ca].name);
+	if (it->instead_of != CONF_NONE)
+		json_set_str(o, "instead_of", conf->cas[it->instead_of].name);
 	view_time(o, "at", it->at);
 	if (it->limited)
 		json_set_str(o, "limit", budget_limit_name(it->why_not.limit));

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: ISC
 """An ordered list of CAs: when the next one is asked, and when not."""
+import json
+import signal
 import threading
 
 import pytest
 from proxy import Proxy, problem
-from util import cert_info, until
+from util import cert_info, seconds_to, until
 
 pytestmark = pytest.mark.root
 
@@ -166,3 +168,47 @@ def test_caa_of_the_second(two, cas, acmed, allowed):
     assert t.second.orders == 0
     assert until(lambda: "other.example" in
                  " ".join(t.d.ctl("status").stdout.split()), 5)
+
+
+def test_long_queue(two):
+    """N2: those whose turn at the first would come after more than an hour go
+    to the second, as many as that lets pass by then; who waits for less stays.
+    The plan says so before."""
+    t = two()
+    t.d.set(ca={"first": {"limits": {"new-orders": "2/1h"}},
+                "second": {"limits": {"new-orders": "4/1h"}},
+                # which takes nothing of what those two have
+                "third": dict(t.d.conf["ca"]["second"])},
+            domains=[{"names": [NAME], "ca": "third"}]).start()
+    t.d.installed(NAME)
+    names = [f"n{i}.example.org" for i in range(12)]
+    t.d.set(domains=[*t.d.conf["domains"], *names]).write()
+    p = json.loads(t.d.ctl("plan", "--json", str(t.d.config)).stdout)
+    plan = {o["name"]: o for o in p["orders"]}
+    assert "go to another CA" in t.d.ctl("plan", str(t.d.config)).stdout
+    t.d.signal(signal.SIGHUP)
+    now = names[0:2] + names[3:7]
+    t.d.installed(*now)
+    t.d.wait("an order waits for a limit of the CA", cert=names[11])
+    certs = {c["name"]: c for c in t.d.status()["certificates"]}
+    at = {n: certs[n].get("issued_by", certs[n]["ca"]) for n in names}
+    # neither has room for n10 and n11 within the hour
+    assert [n for n in names if at[n] == "second"] == names[3:10]
+    assert t.first.ca.orders == 2 and t.second.orders == 1 + 4
+    for n in names:
+        if n in names[:10]:  # what comes later is as far as is known
+            assert plan[n]["ca"] == at[n], n
+            assert plan[n].get("instead_of") == (
+                "first" if at[n] == "second" else None)
+        if n in now:
+            assert seconds_to(plan[n]["at"]) < 5
+        else:
+            assert abs(seconds_to(plan[n]["at"]) -
+                       seconds_to(certs[n]["next_at"])) < 60
+    assert certs[names[7]]["waiting_for"].startswith("second: limit new-orders")
+    assert certs[names[7]]["instead"].startswith("first: limit new-orders")
+    shown = " ".join(t.d.ctl("show", names[7]).stdout.split())
+    assert "instead: first: limit new-orders, 2 in 60 min, would let it wait " \
+        "beyond" in shown
+    assert t.d.wait("a limit of the CA would make it wait: another one is "
+                    "asked", cert=names[7], ca="first")["next"] == "second"

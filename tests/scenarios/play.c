@@ -29,7 +29,7 @@
 #define LINES_MAX   4000
 #define REPEATS_MAX 4
 #define NAMES_MAX   100
-#define SERVES_MAX  64
+#define SERVES_MAX  128
 #define SOON_MS     30000 /* how long an expected request may take to come */
 #define DAY_S       INT64_C(86400)
 #define CA_HOST     "https://ca"
@@ -1033,11 +1033,15 @@ print_plan(const struct plan *p, const struct conf *conf)
 	for (i = 0; i < p->n; i++) {
 		const struct plan_item *it = &p->items[i];
 
-		buf_printf(&play.plan, "%s %s %s +%" PRId64 "m%s%s\n",
+		buf_printf(&play.plan, "%s %s %s +%" PRId64 "m%s%s%s%s\n",
 		    it->cert->name, change_name(it->why),
 		    conf->cas[it->ca].name, (it->at - clock_now()) / 60,
 		    it->limited ? " " : "",
-		    it->limited ? budget_limit_name(it->why_not.limit) : "");
+		    it->limited ? budget_limit_name(it->why_not.limit) : "",
+		    it->instead_of == CONF_NONE ? "" : " instead of ",
+		    it->instead_of == CONF_NONE
+			? ""
+			: conf->cas[it->instead_of].name);
 	}
 	buf_printf(&play.plan, "unchanged %" PRIu32 "\n", p->n_unchanged);
 	if (p->first_limited != NULL)
@@ -1267,6 +1271,12 @@ static int
 x_deploy_trouble(char *args)
 {
 	return want_trouble(&subject()->deploy_trouble, args);
+}
+
+static int
+x_instead(char *args)
+{
+	return want_text("instead", subject()->instead, args);
 }
 
 static int
@@ -1689,6 +1699,7 @@ static const struct command expectations[] = {
 	{ "health",         x_health },
 	{ "hooks",          x_hooks },
 	{ "installed",      x_installed },
+	{ "instead",        x_instead },
 	{ "issued-by",      x_issued_by },
 	{ "key",            x_key },
 	{ "keys",           x_keys },

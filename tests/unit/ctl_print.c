@@ -409,6 +409,20 @@ passed_over(void **state)
 }
 
 static void
+instead(void **state)
+{
+	(void)state;
+	expect(print_cert,
+	    "{\"name\":\"www\",\"ca\":\"zerossl\",\"instead\":"
+	    "\"letsencrypt: limit new-orders\",\"waiting_for\":"
+	    "\"zerossl: limit new-orders\"}",
+	    "www\n"
+	    "  CA:          zerossl\n"
+	    "  instead:     letsencrypt: limit new-orders\n"
+	    "  waiting for: zerossl: limit new-orders\n");
+}
+
+static void
 shown(void **state)
 {
 	(void)state;
@@ -522,7 +536,8 @@ plan(void **state)
 	    "{\"name\":\"a\",\"why\":\"new\",\"ca\":\"letsencrypt\","
 	    "\"at\":\"2026-11-23T15:04:05Z\"},"
 	    "{\"name\":\"b\",\"why\":\"new\",\"ca\":\"letsencrypt\"},"
-	    "{\"name\":\"c\",\"why\":\"names\",\"ca\":\"zerossl\"},"
+	    "{\"name\":\"c\",\"why\":\"names\",\"ca\":\"zerossl\","
+	    "\"instead_of\":\"letsencrypt\"},"
 	    "{\"name\":\"d-with-a-name-of-some-more-length.example.org\","
 	    "\"why\":"
 	    "\"new\",\"ca\":\"letsencrypt\"},"
@@ -541,6 +556,7 @@ plan(void **state)
 	    "  new                  4  a, b, ...\n"
 	    "  other names          1  c\n"
 	    "  1 waits for a limit\n"
+	    "  1 goes to another CA, where that is sooner\n"
 	    "\n"
 	    "Reload commands that run:\n"
 	    "  for 5: systemctl reload nginx\n"
@@ -695,9 +711,9 @@ main(void)
 	const struct CMUnitTest tests[] = { T(well), T(nothing), T(queue),
 		T(unconfigured), T(many_unconfigured), T(paused), T(whole_url),
 		T(replaced), T(ca_down), T(ca_stopped), T(not_reloaded),
-		T(late), T(shown), T(passed_over), T(budget), T(plan_nothing),
-		T(plan), T(plan_large), T(what_was_lifted), T(forget),
-		T(colours), T(counts) };
+		T(late), T(shown), T(passed_over), T(instead), T(budget),
+		T(plan_nothing), T(plan), T(plan_large), T(what_was_lifted),
+		T(forget), T(colours), T(counts) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -507,6 +507,61 @@ book_the_account(void **state)
 	assert_int_equal(budget_book(b, &o, true, T0, NULL), T0);
 }
 
+/* Those before it in the account's queue: its turn is what booking them all
+ * would give it, at any fill. */
+static void
+turns(void **state)
+{
+	struct budget_order o = ORDER("a.example");
+	unsigned spent, ahead;
+
+	(void)state;
+	for (spent = 0; spent <= 330; spent += 30) {
+		AUTO(budget_free) struct budget *copy = NULL;
+		int64_t at = T0, turn;
+
+		other_ca(&letsencrypt);
+		spend_n(&o, spent, T0);
+		copy = budget_clone(b, &letsencrypt, T0, &e);
+		for (ahead = 0; ahead < 500; ahead++) {
+			turn = budget_turn(b, &o, ahead, T0);
+			at = budget_book(copy, &o, true, T0, NULL);
+			assert_int_equal(turn == 0 ? T0 : turn, at);
+			/* as many may be sent by then, or by our margin less */
+			assert_true(budget_turns(b, &o, at, T0) > ahead);
+			assert_true(budget_turns(b, &o, at - 45, T0) <= ahead ||
+				    turn == 0);
+		}
+	}
+	assert_int_equal(budget_turns(b, &o, T0, T0), 0);
+	/* what does not count has no turn to wait for */
+	o.again = true;
+	assert_int_equal(budget_turn(b, &o, 1000, T0), 0);
+	assert_int_equal(budget_turns(b, &o, T0, T0), UINT32_MAX);
+	other_ca(&unlimited);
+	o.again = false;
+	assert_int_equal(budget_turns(b, &o, T0, T0), UINT32_MAX);
+}
+
+/* A look takes nothing, and finds the limit that is met last. */
+static void
+peek(void **state)
+{
+	struct budget_order o = ORDER("a.example");
+	struct budget_wait why;
+	int64_t at;
+
+	(void)state;
+	spend_n(&o, 50, T0);
+	at = budget_peek(b, &o, T0, &why);
+	assert_int_equal(why.limit, LIMIT_PER_NAMES);
+	assert_true(at > T0 + 7 * DAY);
+	assert_int_equal(budget_peek(b, &o, T0, NULL), at);
+	assert_int_equal(budget_peek(b, &o, at + 5, NULL), at + 5);
+	o = ORDER("b.example");
+	assert_int_equal(budget_peek(b, &o, T0, NULL), T0);
+}
+
 /* The same past under the limits of another configuration. */
 static void
 other_limits(void **state)
@@ -548,6 +603,8 @@ main(void)
 		T(clock_that_is_set),
 		T(book_as_spent),
 		T(book_the_account),
+		T(turns),
+		T(peek),
 		T(other_limits),
 	};
 

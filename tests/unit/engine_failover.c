@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -184,6 +185,90 @@ limits(void **state)
 	assert_in_range(d.until, T0 + 1, T0 + 31);
 }
 
+/* A limit of the first has it go to the second: the first has not failed. */
+static void
+instead(void **state)
+{
+	(void)state;
+	c.ca_failures = 1;
+	failover_instead(&c, 1, "too many");
+	assert_int_equal(failover_ca(&c), 2);
+	assert_string_equal(c.instead, "too many");
+	assert_int_equal(c.ca_failures, 0);
+	/* it will not: back, at once, and not there again for a day */
+	assert_true(fails(ERR_PROBLEM, PROBLEM_CAA, -1));
+	assert_int_equal(failover_ca(&c), 4);
+	assert_null(c.instead);
+	assert_in_range(d.until, T0 + 1, T0 + 31);
+	assert_false(d.operator);
+	assert_int_equal(failover_open(&c, 2), T0 + DAY);
+	assert_int_equal(failover_said(&c, 2), 0); /* as for all else */
+	/* nor longer than it says itself, which outcome.c notes */
+	failover_instead(&c, 2, "too many");
+	assert_true(fails(ERR_PROBLEM, PROBLEM_RATE_LIMITED, 9 * DAY));
+	assert_int_equal(failover_ca(&c), 4);
+	assert_int_equal(failover_open(&c, 7), 0);
+	failover_note_said(&c, 7, T0 + HOUR, T0);
+	assert_int_equal(failover_open(&c, 7), T0 + HOUR);
+	assert_int_equal(failover_said(&c, 7), T0 + HOUR);
+	/* what it fails with there, and would anywhere, it fails with there */
+	failover_instead(&c, 1, "too many");
+	assert_false(fails(ERR_PROBLEM, PROBLEM_DNS, -1));
+	assert_int_equal(failover_ca(&c), 2);
+	/* the first one is not asked instead of itself */
+	failover_instead(&c, 0, "too many");
+	assert_null(c.instead);
+	failover_instead(&c, 1, "too many");
+	failover_reset(&c);
+	assert_null(c.instead);
+	free(c.said);
+}
+
+static void
+patience(void **state)
+{
+	static const struct issued none;
+
+	(void)state;
+	assert_int_equal(failover_patience(&none, 0, T0), HOUR);
+	assert_int_equal(failover_patience(&c.have, left(), T0), 60 * DAY / 8);
+	c.have.not_after = T0 + 10 * DAY + 1;
+	assert_int_equal(
+	    failover_patience(&c.have, left(), T0), (10 * DAY + 1) / 8);
+	/* less than a quarter, none, and of a life of minutes */
+	c.have.not_after = T0 + 9 * DAY;
+	assert_int_equal(failover_patience(&c.have, left(), T0), 60);
+	c.have.not_after = T0 - 1;
+	assert_int_equal(failover_patience(&c.have, left(), T0), 60);
+	c.have.not_before = T0 - 120;
+	c.have.not_after = T0 + 120;
+	assert_int_equal(failover_patience(&c.have, left(), T0), 60);
+}
+
+/* A new name that failed by itself stays; one that is in service does not. */
+static void
+stays(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; policy_row(i) != NULL; i++) {
+		c.have.version = 0;
+		c.issue_trouble.row = policy_row(i)->name;
+		assert_int_equal(failover_stays(&c),
+		    strcmp(policy_row(i)->name, "dns") == 0 ||
+			strcmp(policy_row(i)->name, "connection") == 0 ||
+			strcmp(policy_row(i)->name, "tls") == 0 ||
+			strcmp(policy_row(i)->name, "incorrectResponse") == 0 ||
+			strcmp(policy_row(i)->name, "unauthorized") == 0);
+		c.have.version = 1;
+		assert_false(failover_stays(&c));
+	}
+	c.have.version = 0;
+	c.issue_trouble.row = NULL;
+	assert_false(failover_stays(&c));
+}
+
 /* Failures that count need not come one right after the other. */
 static void
 others_between(void **state)
@@ -262,6 +347,9 @@ main(void)
 		T(never),
 		T(limits),
 		T(others_between),
+		T(instead),
+		T(patience),
+		T(stays),
 		T(ca_in_trouble),
 		T(order_under_way),
 	};

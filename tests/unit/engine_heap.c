@@ -83,6 +83,27 @@ one(void **state)
 	heap_done(&h);
 }
 
+static size_t
+earlier_than(int64_t key)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < N; i++)
+		n += items[i].pos != 0 && items[i].key < key;
+	return n;
+}
+
+static void
+check_before(const struct heap *h)
+{
+	int64_t key = (int64_t)rnd_below(1010) - 5;
+	size_t n = earlier_than(key), max = (size_t)rnd_below(N + 10);
+
+	assert_int_equal(heap_before(h, key, SIZE_MAX), n);
+	assert_int_equal(heap_before(h, key, max), n < max ? n : max);
+	assert_int_equal(heap_before(h, key, 0), 0);
+}
+
 static void
 any_order(void **state)
 {
@@ -105,6 +126,7 @@ any_order(void **state)
 			heap_put(&h, &items[i], (int64_t)rnd_below(1000));
 		}
 		check(&h, n);
+		check_before(&h);
 	}
 	while (n > 0) {
 		heap_remove(&h, heap_first(&h));
