@@ -106,8 +106,9 @@ struct engine {
 	bool clock_bad;
 	bool clock_doubt; /* no CA was asked since we began, or it was set */
 
-	int64_t paced_at;     /* pace_learn() was called */
-	struct share *shares; /* of new names in what limits domains */
+	int64_t paced_at;            /* pace_learn() was called */
+	int64_t turns_at, turns_end; /* plan_turns() was, and came to */
+	struct share *shares;        /* of new names in what limits domains */
 	size_t n_shares;
 	uint32_t hooks; /* reload commands that run */
 	bool started;

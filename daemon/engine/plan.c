@@ -12,6 +12,8 @@
 #include "lib/base/clock.h"
 
 #define LATE_PERMILLE 125
+#define TURNS_OF      1000 /* certificates: a second older */
+#define TURNS_MAX_S   60
 #define LAST          1001 /* new, and not where it should be */
 
 /* A budget for each CA of the planned configuration */
@@ -357,20 +359,24 @@ plan_done(struct plan *p)
 }
 
 int64_t
-plan_turns(const struct engine *en)
+plan_turns(struct engine *en)
 {
+	int64_t now = clock_now(), age = en->certs.n / TURNS_OF;
 	struct plan p;
-	int64_t ends;
 	uint32_t i;
 
+	age = age < TURNS_MAX_S ? age : TURNS_MAX_S;
+	if (now >= en->turns_at && now - en->turns_at < age)
+		return en->turns_end;
 	if (plan_make(en, en->conf, &p, NULL) == -1)
 		return 0;
 	for (i = 0; i < p.n; i++)
 		en->certs.all[p.items[i].cert - en->conf->certs].turn_at =
 		    p.items[i].at;
-	ends = p.ends;
+	en->turns_at = now;
+	en->turns_end = p.ends;
 	plan_done(&p);
-	return ends;
+	return en->turns_end;
 }
 
 int64_t

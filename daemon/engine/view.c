@@ -432,7 +432,7 @@ some_wait(const struct engine *en)
 }
 
 struct json *
-view_status(const struct engine *en, uint32_t from, uint32_t limit)
+view_status(struct engine *en, uint32_t from, uint32_t limit)
 {
 	struct json *root = json_object(), *counts, *cas;
 	struct responder_stats rs;
@@ -526,7 +526,7 @@ view_stops(const struct engine *en, const struct cert *c)
 }
 
 struct json *
-view_cert(const struct engine *en, const struct cert *c)
+view_cert(struct engine *en, const struct cert *c)
 {
 	const struct issued *h = &c->have;
 	struct json *o = json_object(), *names;

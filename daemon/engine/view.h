@@ -12,10 +12,10 @@
 
 /* The whole: verdict, counts, CAs, and up to limit certificates, those that
  * need somebody first, but for the first from of them. */
-struct json *view_status(const struct engine *, uint32_t from, uint32_t limit);
+struct json *view_status(struct engine *, uint32_t from, uint32_t limit);
 
 /* All that is known of one certificate. */
-struct json *view_cert(const struct engine *, const struct cert *);
+struct json *view_cert(struct engine *, const struct cert *);
 
 /* What renew_now() would lift: what keeps it and the CAs of its list waiting.
  */
