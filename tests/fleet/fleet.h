@@ -30,6 +30,7 @@ enum breakage { /* self checks: what the run must complain of */
 	BROKEN_RENEWALS, /* the engine is stopped on day 100, for good */
 	BROKEN_LIMITS,   /* the CA allows half of what is configured */
 	BROKEN_PACE,     /* what has time is not spread */
+	BROKEN_QUEUES,   /* nobody leaves one CA's queue for another CA */
 };
 
 extern struct fleet_opts {
@@ -136,7 +137,8 @@ struct totals {
 	uint64_t alarms[4];
 	uint64_t late_name, late_outage;    /* below 1/8 */
 	uint64_t expired_name, expired_off; /* the latter: this host was */
-	double ideal; /* renewals, had each been on time */
+	double ideal;        /* renewals, had each been on time */
+	int64_t last_listed; /* of those with a second CA to go to */
 	int64_t last_first, ideal_first, recall_at, slowest_recall;
 	uint64_t counted_first; /* orders of the account by last_first */
 	uint64_t restarts, jumps, daily_alarms[4], daily_waits;

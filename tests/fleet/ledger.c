@@ -185,7 +185,12 @@ first(struct record *r, int64_t now)
 
 	r->first = now;
 	totals.first++;
-	if (excuse(r, now) == BAD_NAME || now <= totals.last_first)
+	if (excuse(r, now) == BAD_NAME)
+		return;
+	if (the_engine->conf->certs[r - records].n_cas > 1 &&
+	    now > totals.last_listed)
+		totals.last_listed = now;
+	if (now <= totals.last_first)
 		return;
 	totals.last_first = now;
 	for (i = 0; i < the_engine->conf->n_cas; i++)
@@ -341,6 +346,27 @@ first_ones(void)
 		    (int)(ideal / HOUR));
 }
 
+/* The other CA alone could issue all that may go there, behind its own, at 36 s
+ * each. */
+static void
+first_listed(void)
+{
+	const struct conf *conf = the_engine->conf;
+	int64_t ideal = 0;
+	uint32_t i;
+
+	for (i = 0; i < opts.certs; i++)
+		ideal += conf->certs[i].n_cas > 1 ||
+				 ca_kind(conf->certs[i].cas[0]) == CA_OTHER
+			     ? 36
+			     : 0;
+	if (totals.last_listed - world_start() > ideal + FIRST_S)
+		violation("of those with another CA, the last first one came "
+			  "after %d h, not %d h",
+		    (int)((totals.last_listed - world_start()) / HOUR),
+		    (int)(ideal / HOUR));
+}
+
 void
 ledger_end(void)
 {
@@ -361,6 +387,7 @@ ledger_end(void)
 	each_ca();
 	each_hour();
 	first_ones();
+	first_listed();
 	ratio = totals.ideal == 0 ? 1 : (double)totals.replaced / totals.ideal;
 	if (ratio < 1 - IDEAL_PERCENT / 100.0 ||
 	    ratio > 1 + IDEAL_PERCENT / 100.0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * fleet [-v] [--certs N] [--years Y] [--seed S] [--max-orders N]
- *	[--broken renewals|limits|pace]
+ *	[--broken renewals|limits|pace|queues]
  *
  * Exits with 1 when something happened that must not; with --broken, when
  * nothing did.
@@ -270,7 +270,9 @@ breakage_of(const char *s)
 		return BROKEN_LIMITS;
 	if (strcmp(s, "pace") == 0)
 		return BROKEN_PACE;
-	errx(2, "--broken renewals, limits or pace, not %s", s);
+	if (strcmp(s, "queues") == 0)
+		return BROKEN_QUEUES;
+	errx(2, "--broken renewals, limits, pace or queues, not %s", s);
 }
 
 static void
@@ -301,7 +303,7 @@ read_args(int argc, char **argv)
 		else
 			errx(2, "usage: fleet [-v] [--certs N] [--years Y] "
 				"[--seed S] [--max-orders N] "
-				"[--broken renewals|limits|pace]");
+				"[--broken renewals|limits|pace|queues]");
 	}
 	if (opts.certs < 1 || opts.span_s < DAY || opts.span_s > 30 * 365 * DAY)
 		errx(2, "at least one certificate, and a day to 30 years");

@@ -124,9 +124,10 @@ report(double cpu_s)
 	hours();
 	each_ca();
 	printf("\nfirst ones: %" PRIu64 ", the last after %.1f h (by the "
-	       "limits %.1f h)\n",
+	       "limits %.1f h), of those with another CA after %.1f h\n",
 	    totals.first, (double)(totals.last_first - world_start()) / HOUR,
-	    (double)totals.ideal_first / HOUR);
+	    (double)totals.ideal_first / HOUR,
+	    (double)(totals.last_listed - world_start()) / HOUR);
 	printf("renewals: %" PRIu64 ", at their best instant %.0f; recalled "
 	       "%" PRIu64 ", the slowest after %.1f h; other CA %" PRIu64 "\n",
 	    totals.replaced, totals.ideal, totals.recalled,

@@ -228,6 +228,18 @@ __wrap_pace_when(const struct ca_queue *q)
 	return opts.broken == BROKEN_PACE ? 0 : __real_pace_when(q);
 }
 
+bool __real_turn_elsewhere(
+    struct engine *, struct cert *, const char *, int64_t *);
+bool __wrap_turn_elsewhere(
+    struct engine *, struct cert *, const char *, int64_t *);
+bool
+__wrap_turn_elsewhere(
+    struct engine *en, struct cert *c, const char *limit, int64_t *until)
+{
+	return opts.broken != BROKEN_QUEUES &&
+	       __real_turn_elsewhere(en, c, limit, until);
+}
+
 static void
 keep(char **doc, struct buf *text)
 {
