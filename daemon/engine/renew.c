@@ -22,9 +22,6 @@
 #define STATUS_MS  200
 #define STATUS_OF  50 /* certificates that cost one more */
 
-#define OF(ptr, member) \
-	((struct cert *)(void *)((char *)(ptr)-offsetof(struct cert, member)))
-
 static void pump(struct ca_queue *);
 
 /* Where it is, and where it goes */
@@ -117,8 +114,8 @@ renew_waits(struct cert *c, const char *text)
 	c->waits = text == NULL ? NULL : strdup(text);
 }
 
-static void
-leave(struct engine *en, struct cert *c)
+void
+renew_leave(struct engine *en, struct cert *c)
 {
 	heap_remove(&en->sleeping, &c->sleep);
 	if (c->ready.pos == 0)
@@ -133,7 +130,7 @@ leave(struct engine *en, struct cert *c)
 void
 renew_sleep(struct engine *en, struct cert *c, int64_t t)
 {
-	leave(en, c);
+	renew_leave(en, c);
 	busy(en, c, false);
 	heap_put(&en->sleeping, &c->sleep, t);
 	if (heap_first(&en->sleeping) == &c->sleep)
@@ -143,7 +140,7 @@ renew_sleep(struct engine *en, struct cert *c, int64_t t)
 void
 renew_limited(struct ca_queue *q, struct cert *c)
 {
-	leave(q->engine, c);
+	renew_leave(q->engine, c);
 	c->limited = true;
 	heap_put(&q->limited, &c->ready,
 	    pace_urgency(q->engine, c, c->instead != NULL));
@@ -217,7 +214,7 @@ enqueue(struct engine *en, struct cert *c)
 {
 	struct ca_queue *q;
 
-	leave(en, c);
+	renew_leave(en, c);
 	c->queue = renew_ca(en, c);
 	q = &en->cas[c->queue];
 	busy(en, c, true);
@@ -232,7 +229,7 @@ enqueue(struct engine *en, struct cert *c)
 static struct ca_queue *
 make_ready(struct engine *en, struct cert *c)
 {
-	leave(en, c);
+	renew_leave(en, c);
 	skip_rehearsal(en, c);
 	choose_ca(en, c);
 	return enqueue(en, c);
@@ -262,7 +259,7 @@ wake(struct engine *en)
 
 	while (!en->clock_bad && (it = heap_first(&en->sleeping)) != NULL &&
 	       it->key <= clock_now()) {
-		c = OF(it, sleep);
+		c = CERT_OF(it, sleep);
 		if (when(en, c) > clock_now())
 			renew_sleep(en, c, when(en, c));
 		else
@@ -341,7 +338,7 @@ renew_now(struct engine *en, struct cert *c)
 		log_warn("issuing has to wait", KV("cert", c->conf->name),
 		    KV("error", "the clock of this machine is wrong"));
 	}
-	leave(en, c); /* or it begins where it is now */
+	renew_leave(en, c); /* or it begins where it is now */
 	back_to_stopped(en, c);
 	/* in front of those that wait for the same CA: it is the one to try */
 	if (en->started && c->issue == NULL && !en->clock_bad)
@@ -397,46 +394,6 @@ sort_again(struct engine *en, struct ca_queue *q)
 	}
 }
 
-static int
-by_key(const void *a, const void *b)
-{
-	const struct cert *const *x = a, *const *y = b;
-
-	return ((*x)->ready.key > (*y)->ready.key) -
-	       ((*x)->ready.key < (*y)->ready.key);
-}
-
-/* Those that wait for its next orders, in the order of their turns: whether
- * that is sooner at another CA.  Each is put behind those that are before it,
- * so that nobody needs to be counted. */
-static void
-look_elsewhere(struct engine *en, struct ca_queue *q)
-{
-	size_t n = q->limited.n, i;
-	struct cert **all = calloc(n + 1, sizeof(struct cert *));
-	bool lists = false;
-	int64_t until;
-
-	for (i = 0; all != NULL && i < n; i++) {
-		all[i] = OF(q->limited.slots[i + 1].item, ready);
-		lists = lists || all[i]->conf->n_cas > 1;
-	}
-	if (!lists || session_blocked(q->session, NULL) != 0)
-		n = 0;
-	else
-		qsort(all, n, sizeof(struct cert *), by_key);
-	for (i = n; i-- > 0;) /* the last of a heap costs nothing */
-		leave(en, all[i]);
-	for (i = 0; i < n; i++) {
-		until = 0;
-		if (turn_elsewhere(en, all[i], all[i]->waits, &until))
-			renew_look(en, all[i]);
-		else
-			renew_limited(q, all[i]);
-	}
-	free(all);
-}
-
 static void
 on_tick(void *arg)
 {
@@ -452,7 +409,7 @@ on_tick(void *arg)
 		for (i = 0; i < en->conf->n_cas; i++)
 			sort_again(en, &en->cas[i]);
 		for (i = 0; i < en->conf->n_cas; i++)
-			look_elsewhere(en, &en->cas[i]);
+			move_elsewhere(en, &en->cas[i]);
 	}
 	wake(en);
 }
@@ -528,7 +485,7 @@ begin(struct ca_queue *q, struct cert *c)
 	if (paced)
 		pace_take(q);
 	renew_waits(c, NULL);
-	leave(en, c);
+	renew_leave(en, c);
 	if (spec.mode == ISSUE_REHEARSAL)
 		spec.rehearsed = en->cas[failover_ca(c)].session;
 	spec.caa = spec.mode == ISSUE_CHECK || c->check != 0 || c->ca_at != 0;
@@ -566,7 +523,7 @@ next_limited(struct ca_queue *q, int64_t *until)
 	*until = 0;
 	if (it == NULL)
 		return NULL;
-	c = OF(it, ready);
+	c = CERT_OF(it, ready);
 	order = issue_counts(c, q->session);
 	*until =
 	    budget_when(session_budget(q->session), &order, clock_now(), &why);
@@ -592,7 +549,7 @@ pump(struct ca_queue *q)
 		c = next_limited(q, &limited);
 		first = heap_first(&q->ready);
 		if (first != NULL && (c == NULL || first->key < c->ready.key))
-			c = OF(first, ready);
+			c = CERT_OF(first, ready);
 		if (c == NULL)
 			break;
 		if (!clock_settled(q->engine, c))
@@ -613,61 +570,6 @@ static void
 on_queue_timer(void *arg)
 {
 	pump(arg);
-}
-
-/* Those that could go to another CA now do, and nobody is kept there by what
- * was to be tried out only. */
-static void
-move_on(struct engine *en, struct ca_queue *q)
-{
-	const char *why;
-	int64_t until = session_blocked(q->session, &why);
-	uint32_t i, ca = (uint32_t)(q - en->cas);
-
-	for (i = 0; i < en->certs.n; i++) {
-		struct cert *c = &en->certs.all[i];
-
-		if (c->ready.pos == 0 || c->queue != ca || c->issue != NULL)
-			continue;
-		if (c->check != 0)
-			outcome_no_check(c, why, until);
-		else if (c->conf->n_cas < 2 && !renew_rehearses(en, c))
-			continue;
-		renew_look(en, c);
-	}
-}
-
-static bool
-lists(const struct cert *c, uint32_t ca)
-{
-	uint32_t i;
-
-	for (i = 0; i < c->conf->n_cas; i++)
-		if (c->conf->cas[i] == ca)
-			return true;
-	return false;
-}
-
-/* It is tried again, or works: those that wait at others may go there.  One of
- * them, to try it, when it has none of its own. */
-static void
-move_back(struct engine *en, const struct session *s)
-{
-	struct ca_queue *q = &en->cas[session_index(s)];
-	bool works = session_breaker(s)->since == 0;
-	uint32_t i;
-
-	for (i = 0; i < en->certs.n; i++) {
-		struct cert *c = &en->certs.all[i];
-
-		if (!works &&
-		    (q->ready.n != 0 || q->limited.n != 0 || q->active != 0))
-			return;
-		if (c->ready.pos != 0 && c->conf->n_cas > 1 &&
-		    lists(c, session_index(s)) &&
-		    session_blocked(en->cas[c->queue].session, NULL) != 0)
-			renew_look(en, c);
-	}
 }
 
 void
@@ -691,7 +593,7 @@ renew_ca_changed(void *arg, struct session *s)
 		move_back(en, s);
 	/* what waits at others for a limit may be for it */
 	for (i = 0; en->started && i < en->conf->n_cas; i++)
-		look_elsewhere(en, &en->cas[i]);
+		move_elsewhere(en, &en->cas[i]);
 	status_soon(en);
 }
 
