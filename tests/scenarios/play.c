@@ -909,7 +909,10 @@ do_unserve(char *args)
 		return mismatch("not served");
 	free(s->text);
 	free(s->args);
-	*s = play.serves[--play.n_serves];
+	/* the order says which comes first */
+	play.n_serves--;
+	memmove(
+	    s, s + 1, (size_t)(&play.serves[play.n_serves] - s) * sizeof(*s));
 	return 0;
 }
 
