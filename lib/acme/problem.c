@@ -227,6 +227,38 @@ problem_url(const char *text, size_t *len)
 	return found;
 }
 
+static bool
+is_name_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+	       (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '*';
+}
+
+/* It goes on to the left or to the right: "www.a.example", "a.example.org",
+ * "2001:db8::1:2"; but "a.example: dns" and "a.example." are the whole of it.
+ */
+static bool
+goes_on(char sep, char beyond)
+{
+	return is_name_char(sep) ||
+	       ((sep == '.' || sep == ':') && is_name_char(beyond));
+}
+
+bool
+problem_names(const char *text, const char *ident)
+{
+	size_t len = strlen(ident);
+	const char *p;
+
+	for (p = text; (p = strcasestr(p, ident)) != NULL; p++) {
+		if (p > text && goes_on(p[-1], p - 1 > text ? p[-2] : ' '))
+			continue;
+		if (!goes_on(p[len], p[len] == '\0' ? ' ' : p[len + 1]))
+			return true;
+	}
+	return false;
+}
+
 /*
  * Make text fit.  Cut at the end, unless that cuts the URL that a person
  * needs: then cut what is before it.

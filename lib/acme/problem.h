@@ -66,6 +66,9 @@ int problem_decode(int status, const char *content_type, const char *body,
 struct json;
 int problem_from_json(int status, const struct json *, struct err *);
 
+/* Whether what a CA said, as err.what has it, is about that identifier. */
+bool problem_names(const char *text, const char *ident);
+
 /* The https URL in text that a person should open: an unpause URL, else the
  * first; NULL when there is none.  Points into text; *len is its length. */
 const char *problem_url(const char *text, size_t *len);

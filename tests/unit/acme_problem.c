@@ -380,6 +380,43 @@ test_url(void **state)
 	}
 }
 
+/* Whole names only, wherever they stand (protocol E26). */
+static void
+test_names(void **state)
+{
+	static const struct {
+		const char *ident, *text;
+		bool is;
+	} t[] = {
+		{ "a.example", "Cannot issue for \"a.example\": no", true },
+		{ "a.example", "(a.example: dns: x; b.example: caa: y)", true },
+		{ "b.example", "(a.example: dns: x; b.example: caa: y)", true },
+		{ "a.example", "A.Example", true },
+		{ "a.example", "for x, a.example, and others", true },
+		{ "a.example", "it is a.example. So", true },
+		{ "a.example", "it is a.example.", true },
+		{ "a.example", "https://a.example/", true },
+		{ "a.example", "", false },
+		{ "a.example", "www.a.example", false },
+		{ "a.example", "*.a.example", false },
+		{ "a.example", "a.example.org", false },
+		{ "a.example", "aa.example a.examples", false },
+		{ "a.example", "x-a.example a.example-x", false },
+		{ "a.example", "www.a.example: a.example", true },
+		{ "192.0.2.1", "192.0.2.1: refused", true },
+		{ "192.0.2.1", "192.0.2.10 and 1192.0.2.1", false },
+		{ "2001:db8::1", "for [2001:db8::1]:80", true },
+		{ "2001:db8::1", "for 2001:db8::1:2", false },
+		{ "2001:db8::1", "for 1:2001:db8::1", false },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NELEM(t); i++)
+		if (problem_names(t[i].text, t[i].ident) != t[i].is)
+			fail_msg("%s in \"%s\"", t[i].ident, t[i].text);
+}
+
 /* Text that does not fit says so, and stays UTF-8. */
 static void
 test_long(void **state)
@@ -450,6 +487,7 @@ main(void)
 		cmocka_unit_test(test_nested),
 		cmocka_unit_test(test_unpause),
 		cmocka_unit_test(test_url),
+		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_long),
 		cmocka_unit_test(test_many_subproblems),
 		cmocka_unit_test(test_hint_for),
