@@ -177,6 +177,9 @@ cmd_renew(struct ctl *ctl, const struct args *a)
 	static const struct ctl_end ends[] = {
 		{ "certificate installed", EXIT_WELL },
 		{ "certificate not issued", EXIT_PERSON },
+		{ "installed without some of its names", EXIT_PERSON },
+		{ "the certificate stays without some of its names",
+		    EXIT_PERSON },
 		{ "issuing has to wait", EXIT_PERSON },
 		/* that may take days: nobody should sit and wait for it */
 		{ "an order waits for a limit of the CA", EXIT_PERSON },

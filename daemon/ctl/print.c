@@ -214,6 +214,47 @@ replace(const struct ctl *ctl, const struct json *cert)
 			  "soon");
 }
 
+/* Its certificate is without some of its names. */
+static void
+left_out(const struct ctl *ctl, const struct json *cert)
+{
+	const struct json *list = json_get_array(cert, "left_out");
+	int64_t n = out_number(cert, "left_out_count");
+	char buf[OUT_TEXT], since[OUT_SPAN], again[OUT_SPAN];
+	size_t i;
+
+	if (list == NULL)
+		return;
+	heading(ctl, cert);
+	printf(": without %lld of its %lld names, which fail\n", (long long)n,
+	    (long long)out_number(cert, "names_count"));
+	for (i = 0; i < json_len(list); i++) {
+		const struct json *one = json_at(list, i);
+		AUTO(free) char *name = out_text(one, "name");
+		AUTO(free) char *text = out_text(one, "text");
+		AUTO(free) char *url = out_text(one, "url");
+		AUTO(buf_done) struct buf line = BUF_INIT(LIFTED_MAX);
+
+		out_relative(one, "since", since, sizeof(since));
+		buf_printf(&line, "%s%s%s: %s", out_or_empty(name),
+		    *since == '\0' ? "" : ", since ", since,
+		    text == NULL ? "it is not known why" : text);
+		out_line("left out:", buf_str(&line));
+		out_line("open:", url);
+	}
+	if (n > (int64_t)json_len(list)) {
+		(void)snprintf(buf, sizeof(buf), "... and %lld more",
+		    (long long)(n - (int64_t)json_len(list)));
+		out_line("left out:", buf);
+	}
+	out_relative(cert, "left_out_tried_again", again, sizeof(again));
+	(void)snprintf(buf, sizeof(buf), "try all names again %s", again);
+	out_line("acmed will:", buf);
+	put_advice("you should:", json_get_text(cert, "name"),
+	    "mend these names, then: acmectl renew NAME; or remove them from "
+	    "the configuration");
+}
+
 /* Nothing has failed, but time runs out. */
 static void
 late(const struct ctl *ctl, const struct json *cert)
@@ -246,6 +287,7 @@ brief(const char *next)
 		{ "wait for the CA", "the CA," },
 		{ "wait for the clock to be right", "wait for the clock" },
 		{ "try out at the test CA", "rehearse" },
+		{ "try all names again", "try all names" },
 		{ "run the reload command", "reload" },
 		{ "run the reload command again", "reload again" },
 	};
@@ -475,7 +517,8 @@ static bool
 needs_words(const struct json *cert)
 {
 	if (json_get_object(cert, "deploy_trouble") != NULL ||
-	    json_get_object(cert, "replace") != NULL || alarming(cert))
+	    json_get_object(cert, "replace") != NULL ||
+	    json_get_array(cert, "left_out") != NULL || alarming(cert))
 		return true;
 	return json_get_object(cert, "trouble") != NULL && !waits_for_ca(cert);
 }
@@ -499,6 +542,7 @@ words(const struct ctl *ctl, const struct json *certs)
 		if (!waits_for_ca(c) || alarming(c))
 			trouble(ctl, c, "trouble");
 		trouble(ctl, c, "deploy_trouble");
+		left_out(ctl, c);
 		replace(ctl, c);
 		late(ctl, c);
 	}
@@ -604,6 +648,7 @@ print_cert(const struct ctl *ctl, const struct json *c)
 	out_instant(c, "next at:", "next_at");
 	trouble(ctl, c, "trouble");
 	trouble(ctl, c, "deploy_trouble");
+	left_out(ctl, c);
 	replace(ctl, c);
 }
 

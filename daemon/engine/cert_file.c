@@ -142,6 +142,17 @@ get_trouble(const struct json *root, const char *key, struct trouble *t)
 	t->next = get_time(o, "next");
 }
 
+uint64_t
+cert_hash_names(const char *const *idents, uint32_t n)
+{
+	uint64_t h = 0;
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		h = h * 31 + str_hash(idents[i], strlen(idents[i]));
+	return h;
+}
+
 static void
 put_wants(struct json *root, const char *key, const struct wants *w)
 {
@@ -222,6 +233,7 @@ put_issued(struct json *root, const struct cert *c, struct err *e)
 	json_set_str(o, "ari", h->ari_id);
 	json_set_bool(o, "replaced", h->replaced);
 	json_set_bool(o, "hurried", h->hurried);
+	json_set_bool(o, "partial", h->partial);
 	set_time(o, "not_before", h->not_before);
 	set_time(o, "not_after", h->not_after);
 	set_time(o, "installed_at", h->installed_at);
@@ -249,10 +261,11 @@ get_issued(const struct json *root, struct cert *c, struct err *e)
 	if (o == NULL)
 		return 0;
 	get_wants(o, "made_for", &h->made_for);
+	h->partial = get_bool(o, "partial");
 	if (take_text(o, "key", &h->key_id, e) == -1 ||
 	    take_text(o, "serial", &h->serial, e) == -1 ||
 	    take_text(o, "ari", &h->ari_id, e) == -1 ||
-	    (h->made_for.names != c->wants.names &&
+	    ((h->partial || h->made_for.names != c->wants.names) &&
 		take_text(o, "names", &h->names, e) == -1))
 		return -1;
 	h->issuer = get_interned(o, "issuer");
@@ -374,6 +387,64 @@ get_said(const struct json *root, const struct conf *conf, struct cert *c)
 	}
 }
 
+/* Names that fail, and when all are tried again. */
+static void
+put_partial(struct json *root, const struct cert *c)
+{
+	const struct partial *p = c->partial;
+	struct json *o, *list, *one;
+	uint32_t i;
+
+	if (p == NULL || p->n_bad == 0)
+		return;
+	o = json_set_object(root, "bad_names");
+	set_time(o, "whole_at", p->whole_at);
+	list = json_set_array(o, "names");
+	for (i = 0; i < p->n_bad; i++) {
+		const struct bad_name *b = &p->bad[i];
+
+		one = json_push_object(list);
+		json_set_str(one, "name", c->conf->idents[b->ident]);
+		json_set_bool(one, "left_out", b->out);
+		json_set_int(one, "failures", b->failures);
+		json_set_str(one, "type", b->type);
+		json_set_str(one, "text", b->text);
+		set_time(one, "since", b->since);
+		set_time(one, "at", b->at);
+	}
+}
+
+static int
+get_partial(const struct json *root, struct cert *c, struct err *e)
+{
+	const struct json *o = json_get_object(root, "bad_names");
+	const struct json *list = json_get_array(o, "names"), *one;
+	const char *name;
+	struct bad_name *b;
+	size_t i;
+
+	for (i = 0; c->conf->partial && i < json_len(list); i++) {
+		one = json_at(list, i);
+		name = json_get_text(one, "name");
+		b = name == NULL ? NULL : partial_add(c, name);
+		if (b == NULL || b->text != NULL)
+			continue;
+		b->out = get_bool(one, "left_out");
+		b->failures = get_count(one, "failures");
+		b->type = get_interned(one, "type");
+		b->since = get_time(one, "since");
+		b->at = get_time(one, "at");
+		if (take_text(one, "text", &b->text, e) == -1)
+			return -1;
+	}
+	/* all of them: no certificate is without any */
+	if (partial_n_out(c) == c->conf->n_idents)
+		partial_free(c);
+	if (c->partial != NULL)
+		c->partial->whole_at = get_time(o, "whole_at");
+	return 0;
+}
+
 static const char *const deploy_names[] = {
 	[DEPLOY_NONE] = "none",
 	[DEPLOY_RELOAD] = "reload",
@@ -396,6 +467,7 @@ cert_encode(const struct conf *conf, const struct cert *c, struct buf *out,
 	put_window(root, &c->window);
 	put_failover(root, conf, c);
 	put_said(root, conf, c);
+	put_partial(root, c);
 	json_set_str(root, "deploy", deploy_names[c->deploy]);
 	put_trouble(root, "deploy_trouble", &c->deploy_trouble);
 	if (c->old_keys != NULL)
@@ -425,6 +497,9 @@ cert_encode_order(const struct conf *conf, const struct cert *c,
 	json_set_bool(root, "rehearsal", c->rehearsal);
 	json_set_int(root, "spent", c->spent);
 	json_set_int(root, "waited", c->waited_s);
+	if (c->n_idents != c->conf->n_idents)
+		set_hash(root, "reduced_to",
+		    cert_hash_names(c->idents, c->n_idents));
 	return json_dump(root, true, out, e);
 }
 
@@ -444,6 +519,16 @@ ca_of_order(const struct conf *conf, const struct cert *c,
 			return ca;
 	}
 	return CONF_NONE;
+}
+
+/* Without the names that are left out now, if without any. */
+static bool
+is_for(struct cert *c, uint64_t reduced_to)
+{
+	if (reduced_to == 0)
+		return true;
+	partial_use(c, true);
+	return cert_hash_names(c->idents, c->n_idents) == reduced_to;
 }
 
 int
@@ -467,7 +552,8 @@ cert_decode_order(const struct conf *conf, struct cert *c, const char *text,
 	wants.ca = c->wants.ca; /* another first CA: still good */
 	ca = ca_of_order(conf, c, root, get_bool(root, "rehearsal"));
 	/* for other names, key type or CA than are wanted now: of no use */
-	if (!cert_same_wants(&wants, &c->wants) || ca == CONF_NONE)
+	if (!cert_same_wants(&wants, &c->wants) || ca == CONF_NONE ||
+	    !is_for(c, get_hash(root, "reduced_to")))
 		return take_text(root, "key", &c->stale_key, e);
 	c->order_ca = ca;
 	c->rehearsal = get_bool(root, "rehearsal");
@@ -512,11 +598,14 @@ cert_decode(const struct conf *conf, struct cert *c, const char *text,
 		get_trouble(root, "trouble", &c->issue_trouble);
 		get_failover(root, conf, c);
 		get_said(root, conf, c);
+		if (get_partial(root, c, e) == -1)
+			return -1;
 	}
 	/* another CA may not have it wait */
 	list = get_hash(root, "list");
 	if (list != 0 && list != list_of(conf, c))
 		c->issue_trouble.next = 0;
+	partial_fill(c);
 	if (take_text(root, "old_keys", &c->old_keys, e) == -1)
 		return -1;
 	c->have.ruined = get_bool(root, "ruined");

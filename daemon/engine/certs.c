@@ -42,12 +42,9 @@ struct wants
 cert_wants(const struct conf *conf, const struct conf_cert *cc)
 {
 	const char *directory = conf->cas[cc->cas[0]].directory;
-	struct wants w = { .key = (uint32_t)cc->key };
-	uint32_t i;
+	struct wants w = { .key = (uint32_t)cc->key,
+		.names = cert_hash_names(cc->idents, cc->n_idents) };
 
-	for (i = 0; i < cc->n_idents; i++)
-		w.names = w.names * 31 +
-			  str_hash(cc->idents[i], strlen(cc->idents[i]));
 	w.ca = (uint32_t)str_hash(directory, strlen(directory));
 	w.required = cc->profile_required;
 	if (cc->profile != NULL)
@@ -73,7 +70,7 @@ cert_changed(const struct conf *conf, const struct conf_cert *cc,
 {
 	if (h->version == 0)
 		return CHANGE_NEW;
-	if (h->made_for.names != w->names)
+	if (partial_changed(cc, w, h))
 		return CHANGE_NAMES;
 	if (h->ruined)
 		return CHANGE_FILES;
@@ -189,6 +186,7 @@ static void
 cert_clear(struct cert *c)
 {
 	cert_forget_order(c);
+	partial_free(c);
 	trouble_clear(&c->issue_trouble);
 	trouble_clear(&c->deploy_trouble);
 	issued_done(&c->have);
@@ -234,6 +232,7 @@ certs_init(struct certs *cs, const struct conf *conf, struct loop *loop,
 		cs->all[i].conf = &conf->certs[i];
 		cs->all[i].index = i;
 		cs->all[i].order_ca = CONF_NONE;
+		partial_use(&cs->all[i], false);
 		cs->all[i].wants = cert_wants(conf, &conf->certs[i]);
 		TAILQ_INIT(&cs->all[i].saves);
 	}
@@ -556,6 +555,7 @@ certs_shift(struct certs *cs, int64_t s)
 		for (k = 0; k < cs->all[i].n_said; k++)
 			cs->all[i].said[k].until += s;
 		cs->all[i].spent_at += cs->all[i].spent_at == 0 ? 0 : s;
+		partial_shift(&cs->all[i], s);
 	}
 }
 
@@ -578,6 +578,7 @@ certs_mend_instants(struct certs *cs, int64_t now)
 		n += mend(&c->deploy_trouble, now);
 		if (c->window.next > now + WINDOW_NEXT_MAX_S)
 			c->window.next = now;
+		partial_mend(c, now);
 	}
 	return n;
 }

@@ -15,6 +15,7 @@
 #include <sys/queue.h>
 
 #include "daemon/engine/heap.h"
+#include "daemon/engine/partial.h"
 #include "daemon/engine/trouble.h"
 #include "lib/base/err.h"
 #include "lib/config/config.h"
@@ -64,6 +65,7 @@ struct issued {
 	bool hurried;   /* made because the window of the one before was over */
 	bool ruined;    /* its files are damaged, and cannot be made whole */
 	bool uncounted; /* they are, which could not be noted */
+	bool partial;   /* some that were configured then were left out */
 	char *names;    /* separated by spaces; NULL: those configured now */
 };
 
@@ -101,7 +103,9 @@ struct engine;
 struct cert {
 	const struct conf_cert *conf;
 	uint32_t index;
-	struct wants wants; /* cert_wants() now */
+	struct wants wants;        /* cert_wants() now */
+	const char *const *idents; /* of the order to come, or under way */
+	uint32_t n_idents;
 
 	/* persisted in orders/<name> */
 	int64_t begun;     /* a newOrder was sent, or was about to be; without
@@ -113,7 +117,8 @@ struct cert {
 	unsigned spent;    /* of that CA's budget, for it: BUDGET_SPENT_* */
 	int64_t waited_s;  /* for the CA, where it is; not while we were not */
 	bool rehearsal;    /* it is one of the test CA's, for trying out */
-	char *stale_key;   /* of an order that is of no use; to be dropped */
+	/* which names it is for: idents */
+	char *stale_key; /* of an order that is of no use; to be dropped */
 
 	/* persisted in certs/<name> */
 	struct trouble issue_trouble, deploy_trouble;
@@ -130,6 +135,7 @@ struct cert {
 	unsigned rehearsed;   /* in vain, since the last real try */
 	unsigned n_said;
 	enum deploy deploy;
+	struct partial *partial; /* of names that fail; NULL: none do */
 
 	/* the run of the process */
 	struct engine *engine;
@@ -194,6 +200,7 @@ struct wants cert_wants(const struct conf *, const struct conf_cert *);
 /* But for the certificate itself: what was tried for the one is true of the
  * other (protocol Q3). */
 bool cert_same_wants(const struct wants *, const struct wants *);
+uint64_t cert_hash_names(const char *const *idents, uint32_t n);
 /* What of them what is installed does not meet; cc: wants of. */
 enum change cert_changed(const struct conf *, const struct conf_cert *cc,
     const struct wants *, const struct issued *);

@@ -25,8 +25,8 @@ needs_person(const struct engine *en, const struct cert *c)
 	const struct issued *h = &c->have;
 	const struct session *s = en->cas[renew_ca(en, c)].session;
 
-	return c->issue_trouble.operator||
-		   cert_alarm(en, c) == ALARM_CRITICAL ||
+	return c->issue_trouble.operator|| partial_n_out(c) != 0 ||
+	       partial_lacks(c) || cert_alarm(en, c) == ALARM_CRITICAL ||
 	       (h->version != 0 && h->not_after <= engine_now(en)) ||
 	       session_blocked(s, NULL) == INT64_MAX ||
 	       c->deploy_trouble.failures >= FAILING_BAD ||

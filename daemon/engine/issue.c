@@ -458,7 +458,6 @@ authzs_changed(const struct issue *is)
 static struct next
 got_order(struct issue *is, const struct answer *a, struct err *e)
 {
-	const struct conf_cert *cc = is->cert->conf;
 	const struct reply *r = a->reply;
 
 	pool_free(is->order_pool);
@@ -474,7 +473,7 @@ got_order(struct issue *is, const struct answer *a, struct err *e)
 			return next_later(STEP_POLL_ORDER, 1000);
 		return issue_abandon(is, e);
 	}
-	if (!order_is_for(&is->order, cc->idents, cc->n_idents)) {
+	if (!order_is_for(&is->order, is->cert->idents, is->cert->n_idents)) {
 		(void)err_set(e, ERR_PROTO, 0,
 		    "the CA's order is for other names than we asked for");
 		return issue_abandon(is, e);
@@ -598,7 +597,7 @@ static int
 start_csr(struct issue *is, struct err *e)
 {
 	is->key_op = keys_csr(is->env->keys, is->cert->index,
-	    is->cert->order_key, issue_on_key, is, e);
+	    is->cert->order_key, partial_mask(is->cert), issue_on_key, is, e);
 	return is->key_op == NULL ? -1 : 0;
 }
 
@@ -722,6 +721,7 @@ issue_start(const struct issue_env *env, struct cert *c,
 		   : c->begun != 0      ? STEP_LOST
 					: STEP_LOOK;
 	c->issue = is;
+	partial_begin(c);
 	/* The first step comes from the loop, so that done never runs here. */
 	loop_timer_set(is->timer, 0);
 	return is;

@@ -93,8 +93,10 @@ void issue_unhold(struct cert *, struct session *);
 /* A second order within one attempt is one more for the CA's limits. */
 int issue_spend_again(struct cert *, struct session *, struct err *);
 
-/* What a certificate says of itself, taken down; all or nothing. */
-int issued_take(struct issued *, const struct x509_info *, struct err *);
+/* What a certificate says of itself, taken down; all or nothing.  Its names are
+ * those of the configuration, or some of them. */
+int issued_take(struct issued *, const struct conf_cert *,
+    const struct x509_info *, struct err *);
 /* The key that was in use before (NULL: none) stays as long as the versions
  * that root keeps; older ones are dropped. */
 void issued_retire(struct cert *, struct keys *, const char *was);

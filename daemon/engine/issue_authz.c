@@ -167,6 +167,7 @@ note_failure(struct issue *is, const char *ident, const struct authz *z)
 	    is->failures.len < WORDS_MAX
 		? why.what
 		: problem_name((enum acme_problem)why.problem));
+	partial_blame(is->cert, ident, &why);
 	log_warn("validation failed", KV("cert", is->cert->conf->name),
 	    KV("name", ident), KV("error", why.what));
 	budget_failed(session_budget(is->session), ident, clock_now());
@@ -236,11 +237,11 @@ seek_pending(const struct issue *is, size_t i)
 static bool
 is_ours(const struct issue *is, const struct authz *z)
 {
-	const struct conf_cert *cc = is->cert->conf;
+	const struct cert *c = is->cert;
 	uint32_t i;
 
-	for (i = 0; i < cc->n_idents; i++)
-		if (strcmp(cc->idents[i], z->ident.value) == 0)
+	for (i = 0; i < c->n_idents; i++)
+		if (strcmp(c->idents[i], z->ident.value) == 0)
 			return true;
 	return false;
 }
@@ -272,6 +273,8 @@ take_authz(struct issue *is, const struct authz *z, struct err *e)
 		    z->ident.value);
 		return issue_abandon(is, e);
 	}
+	if (z->status == ACME_VALID)
+		partial_good(is->cert);
 	if (is->post_mortem)
 		return examine_authz(is, z, e);
 	if (z->status != ACME_VALID && z->status != ACME_PENDING) {
@@ -353,7 +356,7 @@ some_failed(const struct issue *is)
 static bool
 may_answer(const struct issue *is)
 {
-	return !some_failed(is) && is->flying < is->window &&
+	return (!some_failed(is) || is->asks_all) && is->flying < is->window &&
 	       is->fresh < is->n_authzs;
 }
 
@@ -426,6 +429,7 @@ published(struct issue *is, const struct answer *a, struct err *e)
 	is->fresh = seek_pending(is, 0);
 	is->flying = 0;
 	is->window = WINDOW_FIRST;
+	is->asks_all = partial_asks_all(is->cert, is->mode == ISSUE_REHEARSAL);
 	issue_poll_begin(is);
 	n = answer_more(is);
 	n.save = SAVE_ORDER;
@@ -525,8 +529,10 @@ look_again(struct issue *is, const struct authz *z, struct err *e)
 		return look_on(is, e);
 	if (issue_too_long(is, PACE_AUTHZ, "the CA has not validated it", e)) {
 		(void)err_wrap(e, "%s", one->ident);
-		if (z->has_error)
+		if (z->has_error) {
+			partial_blame(is->cert, one->ident, &z->error);
 			(void)err_wrap(e, "%s", z->error.what);
+		}
 		issue_drop_order(is);
 		return NEXT_FAILED;
 	}
@@ -566,11 +572,14 @@ over(struct issue *is, const struct authz *z, struct err *e)
 	is->polls = 0;
 	if (z->status != ACME_VALID) {
 		note_failure(is, one->ident, z);
-		return look_on(is, e);
+	} else {
+		partial_good(is->cert);
+		is->resumed_ms = is->cert->waited_s = 0; /* it is at it */
+		if (is->window < WINDOW_MAX)
+			is->window += WINDOW_STEP;
 	}
-	is->resumed_ms = is->cert->waited_s = 0; /* the CA is at it */
-	if (is->window < WINDOW_MAX)
-		is->window += WINDOW_STEP;
+	if (is->asks_all)
+		is->failed_ms = is->waited_ms;
 	return look_on(is, e);
 }
 

@@ -17,6 +17,7 @@
 #define SKEW_S     INT64_C(3600)
 #define CHAIN_TYPE "application/pem-certificate-chain"
 #define KEPT_KEYS  3
+#define NAMES_MAX  (256u << 10) /* of one certificate, as text */
 #define EARLY_MS   (10 * INT64_C(60000))
 
 int
@@ -107,10 +108,10 @@ no_alternate(struct issue *is, struct err *e)
 static int
 check_at(struct issue *is, int64_t now, struct err *e)
 {
-	const struct conf_cert *cc = is->cert->conf;
+	const struct cert *c = is->cert;
 
-	return chain_check(is->chain, is->cert->order_key, cc->idents,
-	    cc->n_idents, now, SKEW_S, e);
+	return chain_check(
+	    is->chain, c->order_key, c->idents, c->n_idents, now, SKEW_S, e);
 }
 
 /*
@@ -202,16 +203,48 @@ issued_retire(struct cert *c, struct keys *keys, const char *was)
 		c->old_keys = buf_take(&list, NULL);
 }
 
+/* It is for some of the configured names only. */
+static bool
+is_partial(const struct conf_cert *cc, const struct x509_info *info)
+{
+	uint32_t i;
+	size_t k;
+
+	for (i = 0; i < cc->n_idents; i++) {
+		for (k = 0; k < info->n_idents; k++)
+			if (strcmp(cc->idents[i], info->idents[k]) == 0)
+				break;
+		if (k == info->n_idents)
+			return true;
+	}
+	return false;
+}
+
+/* NULL: no memory. */
+static char *
+names_of(const struct x509_info *info)
+{
+	AUTO(buf_done) struct buf list = BUF_INIT(NAMES_MAX);
+	size_t i;
+
+	for (i = 0; i < info->n_idents; i++)
+		buf_printf(&list, "%s%s", i == 0 ? "" : " ", info->idents[i]);
+	return buf_take(&list, NULL);
+}
+
 int
-issued_take(struct issued *h, const struct x509_info *info, struct err *e)
+issued_take(struct issued *h, const struct conf_cert *cc,
+    const struct x509_info *info, struct err *e)
 {
 	AUTO(free) char *key_id = strdup(info->key_id);
 	AUTO(free) char *serial = strdup(info->serial);
+	bool partial = is_partial(cc, info);
+	AUTO(free) char *names = partial ? names_of(info) : NULL;
 	AUTO(free) char *ari_id = NULL;
 
 	if (info->ari_id != NULL)
 		ari_id = strdup(info->ari_id);
-	if (key_id == NULL || serial == NULL ||
+	if (key_id == NULL || serial == NULL || (names == NULL && partial) ||
 	    (ari_id == NULL && info->ari_id != NULL))
 		return err_nomem(e, "certificate");
 	free(h->key_id);
@@ -221,7 +254,8 @@ issued_take(struct issued *h, const struct x509_info *info, struct err *e)
 	h->key_id = take_ptr(key_id);
 	h->serial = take_ptr(serial);
 	h->ari_id = take_ptr(ari_id);
-	h->names = NULL;
+	h->names = take_ptr(names);
+	h->partial = partial;
 	h->issuer = certs_intern(info->issuer);
 	h->not_before = info->not_before;
 	h->not_after = info->not_after;
@@ -245,7 +279,7 @@ remember(struct issue *is, uint32_t version, struct err *e)
 		return -1;
 	was = h->key_id == NULL ? NULL : strdup(h->key_id);
 	if ((was == NULL && h->key_id != NULL) ||
-	    issued_take(h, &info, e) == -1)
+	    issued_take(h, c->conf, &info, e) == -1)
 		return err_nomem(e, "certificate");
 	issued_retire(c, is->env->keys, was);
 	h->ca = certs_intern(session_ca(is->session)->name);
@@ -296,6 +330,7 @@ installed(struct issue *is, const struct answer *a, struct err *e)
 	}
 	if (remember(is, a->version, e) == -1)
 		return NEXT_FAILED;
+	partial_installed(c);
 	log_info("certificate installed", KV("cert", c->conf->name),
 	    KV("ca", c->have.ca), KV("issuer", c->have.issuer),
 	    KV("serial", c->have.serial), KN("version", c->have.version));

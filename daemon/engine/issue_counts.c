@@ -12,21 +12,23 @@
 static bool
 shares_names(const struct cert *c)
 {
-	const struct conf_cert *cc = c->conf;
-	const char *old = c->have.names, *p;
-	size_t len;
 	uint32_t i;
 
-	if (old == NULL) /* the same ones */
-		return true;
-	for (i = 0; i < cc->n_idents; i++) {
-		len = strlen(cc->idents[i]);
-		for (p = old; (p = strstr(p, cc->idents[i])) != NULL; p += len)
-			if ((p == old || p[-1] == ' ') &&
-			    (p[len] == ' ' || p[len] == '\0'))
-				return true;
-	}
+	for (i = 0; i < c->n_idents; i++)
+		if (partial_has(&c->have, c->idents[i]))
+			return true;
 	return false;
+}
+
+/* It is for just the names of what is installed. */
+static bool
+same_names(const struct cert *c)
+{
+	const struct issued *h = &c->have;
+
+	if (h->partial || (c->partial != NULL && c->partial->reduced))
+		return partial_has_just(h, c->idents, c->n_idents);
+	return h->made_for.names == c->wants.names;
 }
 
 bool
@@ -51,11 +53,11 @@ issue_counts(const struct cert *c, const struct session *s)
 	int64_t now = session_now(s);
 
 	return (struct budget_order){
-		.idents = c->conf->idents,
-		.n_idents = c->conf->n_idents,
+		.idents = c->idents,
+		.n_idents = c->n_idents,
 		.again = h->version != 0 && h->ca != NULL &&
 			 strcmp(h->ca, session_ca(s)->name) == 0 &&
-			 h->made_for.names == c->wants.names,
+			 same_names(c),
 		.in_window = w->end != 0 && w->start <= now && now <= w->end &&
 			     issue_replaces(c, s),
 	};

@@ -100,8 +100,10 @@ struct issue {
 	 * not over yet, which may be up to so many */
 	size_t fresh, flying, window;
 	bool hurried;        /* the timer: for one that was fetched */
+	bool asks_all;       /* of the others as well when some have failed */
 	int64_t answered_ms; /* the latest one, by waited_ms */
-	int64_t failed_ms;   /* the first one, by waited_ms */
+	int64_t failed_ms;   /* the first one, by waited_ms; asks_all: or the
+				latest that was over */
 	struct buf failures; /* what the CA said of each failed name */
 	struct err failure;  /* the worst of them */
 

@@ -30,7 +30,7 @@ struct next
 got_lost(struct issue *is, const struct answer *a, struct err *e)
 {
 	AUTO(free)
-	char *url = session_found(is->session, is->cert->conf);
+	char *url = session_found(is->session, is->cert);
 	struct next n = NEXT_TO(STEP_POLL_ORDER);
 
 	(void)a;
@@ -174,15 +174,15 @@ start_caa(struct issue *is, struct err *e)
 	/* without names of the CA there is nothing to compare with */
 	if (d == NULL || list_len(d->caa_identities) == 0)
 		return STARTED_NOTHING;
-	is->dns_op = dns_caa(
-	    is->env->dns, is->cert->conf->idents[is->at], on_caa, is, e);
+	is->dns_op =
+	    dns_caa(is->env->dns, is->cert->idents[is->at], on_caa, is, e);
 	return is->dns_op == NULL ? -1 : 0;
 }
 
 static struct next
 next_caa(struct issue *is)
 {
-	if (++is->at < is->cert->conf->n_idents)
+	if (++is->at < is->cert->n_idents)
 		return NEXT_TO(STEP_CAA);
 	is->at = 0;
 	if (is->mode == ISSUE_CHECK)
@@ -207,11 +207,11 @@ struct next
 got_caa(struct issue *is, const struct answer *a, struct err *e)
 {
 	AUTO(buf_done) struct buf others = BUF_INIT(2 * LIST_MAX);
-	const char *ident = is->cert->conf->idents[is->at];
+	const char *ident = is->cert->idents[is->at];
 	const struct directory *d = meant(is);
 
 	if (a == NULL) {
-		is->at = is->cert->conf->n_idents;
+		is->at = is->cert->n_idents;
 		log_info("check: the CA does not say under which name CAA "
 			 "allows it: not looked at",
 		    KV("cert", is->cert->conf->name));
@@ -241,7 +241,7 @@ no_caa(struct issue *is, struct err *e)
 {
 	log_warn("check: CAA cannot be looked at",
 	    KV("cert", is->cert->conf->name),
-	    KV("name", is->cert->conf->idents[is->at]), KV("error", e->what));
+	    KV("name", is->cert->idents[is->at]), KV("error", e->what));
 	return next_caa(is);
 }
 
@@ -292,7 +292,7 @@ start_new_order(struct issue *is, struct err *e)
 
 	is->replaces_sent =
 	    is->mode == ISSUE_REAL && issue_replaces(is->cert, is->session);
-	if (request_new_order(cc->idents, cc->n_idents,
+	if (request_new_order(is->cert->idents, is->cert->n_idents,
 		is->replaces_sent ? is->cert->have.ari_id : NULL,
 		is->no_profile ? NULL : cc->profile, &payload, e) == -1)
 		return -1;

@@ -209,14 +209,16 @@ keys_jws(struct keys *k, const struct keys_jws *j, keys_done *done, void *arg,
 }
 
 struct keys_op *
-keys_csr(struct keys *k, uint32_t cert, const char *key_id, keys_done *done,
-    void *arg, struct err *e)
+keys_csr(struct keys *k, uint32_t cert, const char *key_id,
+    const uint8_t left_out[IPC_NAMES / 8], keys_done *done, void *arg,
+    struct err *e)
 {
 	struct ipc_csr b = { .cert = cert };
 	struct question q = { IPC_CSR, &b, sizeof(b), NULL, 0 };
 
 	if (PUT(b.key_id, key_id, e) == -1)
 		return NULL;
+	memcpy(b.left_out, left_out, sizeof(b.left_out));
 	return ask(k, &q, done, arg, e);
 }
 

@@ -50,8 +50,10 @@ struct keys_jws {
 };
 struct keys_op *keys_jws(struct keys *, const struct keys_jws *, keys_done *,
     void *arg, struct err *);
+/* left_out: see struct ipc_csr. */
 struct keys_op *keys_csr(struct keys *, uint32_t cert, const char *key_id,
-    keys_done *, void *arg, struct err *);
+    const uint8_t left_out[IPC_NAMES / 8], keys_done *, void *arg,
+    struct err *);
 struct keys_op *keys_eab(struct keys *, uint32_t ca, const char *key_id,
     const char *url, keys_done *, void *arg, struct err *);
 

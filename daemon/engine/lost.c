@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/engine/certs.h"
 #include "daemon/engine/session_int.h"
 #include "lib/acme/reply.h"
 #include "lib/base/cleanup.h"
@@ -28,7 +29,7 @@
 #define ENDS_SOON_S INT64_C(300) /* and then it is no use */
 
 struct want {
-	const struct conf_cert *cert;
+	const struct cert *cert;
 	char *order; /* found; NULL: not */
 };
 
@@ -50,7 +51,7 @@ struct lost {
 };
 
 int
-session_seek(struct session *s, const struct conf_cert *cert, struct err *e)
+session_seek(struct session *s, const struct cert *cert, struct err *e)
 {
 	if (s->lost == NULL)
 		s->lost = calloc(1, sizeof(*s->lost));
@@ -64,7 +65,7 @@ session_seek(struct session *s, const struct conf_cert *cert, struct err *e)
 }
 
 char *
-session_found(struct session *s, const struct conf_cert *cert)
+session_found(struct session *s, const struct cert *cert)
 {
 	size_t i;
 
@@ -133,8 +134,10 @@ ask(struct session *s, const char *url, ask_done *done, const char **why)
 /* The orders */
 
 static bool
-fits(const struct order *o, const struct conf_cert *cc, int64_t now)
+fits(const struct order *o, const struct cert *c, int64_t now)
 {
+	const struct conf_cert *cc = c->conf;
+
 	if (o->status != ACME_PENDING && o->status != ACME_READY)
 		return false;
 	if (o->expires != 0 && o->expires - now <= ENDS_SOON_S)
@@ -142,7 +145,7 @@ fits(const struct order *o, const struct conf_cert *cc, int64_t now)
 	if (cc->profile != NULL && o->profile != NULL &&
 	    strcmp(cc->profile, o->profile) != 0)
 		return false;
-	return order_is_for(o, cc->idents, cc->n_idents);
+	return order_is_for(o, c->idents, c->n_idents);
 }
 
 /* False: there is nothing left to look for. */

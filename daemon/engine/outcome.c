@@ -18,6 +18,7 @@
 #define DAY           (24 * INT64_C(3600))
 #define IDENTITY_ROOM 64 /* of what is said of it */
 #define FAILING_MAX   1000000
+#define SOON_S        30
 #define REHEARSE_MAX  3          /* in vain, before a real try again */
 #define LATE_PERMILLE 125        /* less is left: no time to rehearse */
 #define HOPELESS_S    (30 * DAY) /* of failing: told weekly (protocol R38) */
@@ -113,6 +114,8 @@ note_failure(struct engine *en, struct cert *c, const struct outcome *o)
 	struct err e = *o->err;
 	int64_t now = clock_now(), before = t->at;
 	unsigned n_alike = alike(t, o);
+	enum partial_end partial = PARTIAL_FAILED;
+	bool elsewhere = false;
 	struct decision d;
 
 	if (t->failures < FAILING_MAX)
@@ -138,17 +141,33 @@ note_failure(struct engine *en, struct cert *c, const struct outcome *o)
 		c->rehearse =
 		    d.rehearse && renew_test_ca(en, c) != CONF_NONE &&
 		    (c->have.version == 0 || renew_left(en, c) > LATE_PERMILLE);
-		if (failover_after(en->conf, c, &d, renew_left(en, c), now))
+		if (failover_after(en->conf, c, &d, renew_left(en, c), now)) {
 			log_warn("another CA is next",
 			    KV("cert", c->conf->name), KV("ca", ca),
 			    KV("next", en->conf->cas[failover_ca(c)].name));
+			/* which may issue for all of its names */
+			elsewhere = c->ca_at != 0;
+		}
+	}
+	if (!elsewhere)
+		partial = partial_failed(en, c, o, &d);
+	if (partial == PARTIAL_WELL) {
+		trouble_clear(t);
+		cert_save_told(&en->certs, c);
+		return;
+	}
+	if (partial == PARTIAL_SOON) {
+		t->failures = 0; /* of what is another certificate */
+		d.until = now + 1 + (int64_t)rnd_below(SOON_S);
+		d.operator= false;
 	}
 	trouble_set(t, trouble_type(&e), e.what, now);
 	t->row = d.row->name;
 	t->alike = n_alike;
 	t->operator= d.operator;
 	t->next = d.until;
-	tell_failure(c, &e, before);
+	if (partial == PARTIAL_FAILED)
+		tell_failure(c, &e, before);
 	cert_save_told(&en->certs, c);
 }
 
@@ -181,6 +200,8 @@ note_success(struct engine *en, struct cert *c, const struct outcome *o)
 		return;
 	}
 	failover_reset(c);
+	c->rehearse =
+	    partial_n_out(c) != 0 && renew_test_ca(en, c) != CONF_NONE;
 	session_proved(en->cas[c->queue].session);
 	if (o->err != NULL) {
 		cert_tell_saved(c, o->err);

@@ -67,6 +67,7 @@ no_network(const struct err *e)
 #define OVER  POLICY_FAILOVER
 #define LONG  POLICY_FAILOVER_LONG
 #define TRY   POLICY_REHEARSE
+#define NAMED POLICY_NAMED
 #define P(x)  ERR_PROBLEM, PROBLEM_##x
 
 /*
@@ -77,7 +78,7 @@ no_network(const struct err *e)
 /* clang-format off */
 static const struct rule rules[] = {
 	{ P(RATE_LIMITED), unpause,
-	  { "paused",                  EVERY,       SCOPE_CERT,    WAIT_DAILY,    OP } },
+	  { "paused",                  EVERY,       SCOPE_CERT,    WAIT_DAILY,    OP | NAMED } },
 	{ P(RATE_LIMITED), said_when,
 	  { "rateLimited",             EVERY,       SCOPE_CERT,    WAIT_SAID,     LONG } },
 	{ P(RATE_LIMITED), NULL,
@@ -107,9 +108,9 @@ static const struct rule rules[] = {
 	{ P(UNSUPPORTED_CONTACT), NULL,
 	  { "unsupportedContact",      EVERY,       SCOPE_ACCOUNT, WAIT_PERSON,   OP | OVER } },
 	{ P(REJECTED_IDENTIFIER), NULL,
-	  { "rejectedIdentifier",      EVERY,       SCOPE_CERT,    WAIT_DAILY,    OP | OVER } },
+	  { "rejectedIdentifier",      EVERY,       SCOPE_CERT,    WAIT_DAILY,    OP | OVER | NAMED } },
 	{ P(UNSUPPORTED_IDENTIFIER), NULL,
-	  { "unsupportedIdentifier",   EVERY,       SCOPE_CERT,    WAIT_DAILY,    OP | OVER } },
+	  { "unsupportedIdentifier",   EVERY,       SCOPE_CERT,    WAIT_DAILY,    OP | OVER | NAMED } },
 	{ P(INVALID_PROFILE), NULL,
 	  { "invalidProfile",          EVERY,       SCOPE_CERT,    WAIT_DAILY,    OP | OVER } },
 	{ P(BAD_PUBLIC_KEY), NULL,
@@ -117,23 +118,23 @@ static const struct rule rules[] = {
 	{ P(BAD_CSR), NULL,
 	  { "badCSR",                  EVERY,       SCOPE_CERT,    WAIT_DAILY,    OP | OVER } },
 	{ P(CAA), NULL,
-	  { "caa",                     EVERY,       SCOPE_CERT,    WAIT_LADDER,   OP | OVER } },
+	  { "caa",                     EVERY,       SCOPE_CERT,    WAIT_LADDER,   OP | OVER | NAMED } },
 	{ P(DNS), NULL,
-	  { "dns",                     EVERY,       SCOPE_NAME,    WAIT_LADDER,   TRY } },
+	  { "dns",                     EVERY,       SCOPE_NAME,    WAIT_LADDER,   TRY | NAMED } },
 	{ P(CONNECTION), NULL,
-	  { "connection",              EVERY,       SCOPE_NAME,    WAIT_LADDER,   TRY } },
+	  { "connection",              EVERY,       SCOPE_NAME,    WAIT_LADDER,   TRY | NAMED } },
 	{ P(TLS), NULL,
-	  { "tls",                     EVERY,       SCOPE_NAME,    WAIT_LADDER,   TRY } },
+	  { "tls",                     EVERY,       SCOPE_NAME,    WAIT_LADDER,   TRY | NAMED } },
 	{ P(INCORRECT_RESPONSE), NULL,
-	  { "incorrectResponse",       EVERY,       SCOPE_NAME,    WAIT_LADDER,   TRY } },
+	  { "incorrectResponse",       EVERY,       SCOPE_NAME,    WAIT_LADDER,   TRY | NAMED } },
 	/* what it says of an order's end, it says of its names */
 	{ P(UNAUTHORIZED), NULL,
-	  { "unauthorized",            WHERE_NAME | WHERE_CERT, SCOPE_NAME, WAIT_LADDER, TRY } },
+	  { "unauthorized",            WHERE_NAME | WHERE_CERT, SCOPE_NAME, WAIT_LADDER, TRY | NAMED } },
 	/* the account is asked about meanwhile (session.c) */
 	{ P(UNAUTHORIZED), NULL,
 	  { "unauthorized-order",      WHERE_ORDER | WHERE_HERE, SCOPE_CERT, WAIT_LADDER, 0 } },
 	{ P(MALFORMED), NULL,
-	  { "malformed",               LATER,       SCOPE_CERT,    WAIT_DAILY,    OP } },
+	  { "malformed",               LATER,       SCOPE_CERT,    WAIT_DAILY,    OP | NAMED } },
 	{ P(COMPOUND), NULL,
 	  { "compound",                EVERY,       SCOPE_CERT,    WAIT_LADDER,   0 } },
 	{ P(BAD_NONCE), NULL,

@@ -42,6 +42,7 @@ enum policy_flag {
 	POLICY_FAILOVER = 2,      /* another CA may succeed (protocol N2) */
 	POLICY_FAILOVER_LONG = 4, /* the same, when the wait is a long one */
 	POLICY_REHEARSE = 8,      /* the next try goes to the test CA (M5) */
+	POLICY_NAMED = 16, /* a name's fault, when it says of which (E26) */
 };
 
 struct policy_row {

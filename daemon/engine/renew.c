@@ -69,7 +69,7 @@ when(const struct engine *en, const struct cert *c)
 			       &c->have) != CHANGE_NONE,
 		.ordering = cert_ordering(c),
 		.forced = c->forced || c->check != 0,
-		.renew_at = cert_renew_at(c) - en->ahead_s,
+		.renew_at = partial_when(c, cert_renew_at(c) - en->ahead_s),
 		.not_before_attempt = c->issue_trouble.next,
 	};
 
@@ -161,9 +161,8 @@ renew_left(const struct engine *en, const struct cert *c)
 	    c->have.not_before, c->have.not_after, engine_now(en));
 }
 
-/* Its CA will not issue for it. */
-static void
-leave_order(struct engine *en, struct cert *c)
+void
+renew_leave_order(struct engine *en, struct cert *c)
 {
 	if (!cert_ordering(c))
 		return;
@@ -186,7 +185,7 @@ choose_ca(struct engine *en, struct cert *c)
 	}
 	if (failover_ca(c) == was)
 		return;
-	leave_order(en, c);
+	renew_leave_order(en, c);
 	log_warn("the CA is in trouble: another one is asked",
 	    KV("cert", c->conf->name), KV("ca", en->conf->cas[was].name),
 	    KV("next", en->conf->cas[failover_ca(c)].name));
@@ -205,7 +204,7 @@ skip_rehearsal(struct engine *en, struct cert *c)
 	if (!renew_rehearses(en, c) ||
 	    session_blocked(en->cas[renew_ca(en, c)].session, NULL) == 0)
 		return;
-	leave_order(en, c);
+	renew_leave_order(en, c);
 	c->rehearse = false;
 }
 
@@ -215,6 +214,7 @@ enqueue(struct engine *en, struct cert *c)
 	struct ca_queue *q;
 
 	renew_leave(en, c);
+	partial_choose(c);
 	c->queue = renew_ca(en, c);
 	q = &en->cas[c->queue];
 	busy(en, c, true);
@@ -649,7 +649,7 @@ seek(struct engine *en, const struct cert *c)
 {
 	struct err e;
 
-	if (session_seek(en->cas[c->order_ca].session, c->conf, &e) == -1)
+	if (session_seek(en->cas[c->order_ca].session, c, &e) == -1)
 		log_warn("a lost order is not looked for",
 		    KV("cert", c->conf->name), KV("error", e.what));
 }

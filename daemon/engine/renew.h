@@ -22,6 +22,8 @@ bool renew_rehearses(const struct engine *, const struct cert *);
 void renew_leave(struct engine *, struct cert *);
 void renew_sleep(struct engine *, struct cert *, int64_t t);
 void renew_limited(struct ca_queue *, struct cert *);
+/* Its CA will not issue for it: forget it. */
+void renew_leave_order(struct engine *, struct cert *);
 /* What it waits for, to be shown; NULL: nothing.  A copy is kept. */
 void renew_waits(struct cert *, const char *text);
 

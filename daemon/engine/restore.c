@@ -293,7 +293,7 @@ adopt(struct look *l, uint32_t version, struct err *e)
 		h->ruined = false;
 		return 0;
 	}
-	if (issued_take(h, &l->info, e) == -1)
+	if (issued_take(h, c->conf, &l->info, e) == -1)
 		return -1;
 	issued_retire(c, en->keys, was);
 	if (h->version == 0) {
@@ -308,6 +308,7 @@ adopt(struct look *l, uint32_t version, struct err *e)
 	    schedule_pick(h->not_before, h->not_after, h->installed_at);
 	h->made_for = c->wants;
 	h->version = version;
+	partial_fill(c);
 	window_clear(&c->window);
 	return 0;
 }
@@ -381,6 +382,7 @@ on_key(void *arg, const struct keys_reply *k, const struct err *failed)
 		on_installed(l, l->version, l->whole ? NULL : failed);
 }
 
+/* Or some of them, when that is not to be another certificate. */
 static bool
 same_names(const struct x509_info *info, const struct conf_cert *cc)
 {
@@ -393,7 +395,8 @@ same_names(const struct x509_info *info, const struct conf_cert *cc)
 		if (j == cc->n_idents)
 			return false;
 	}
-	return info->n_idents == cc->n_idents;
+	return info->n_idents == cc->n_idents ||
+	       (cc->partial && info->n_idents != 0);
 }
 
 /* 1: can be; 0: it is whole, but for other names; -1: it is damaged. */
@@ -418,8 +421,9 @@ usable(struct look *l, const struct found *f, struct err *e)
 		now = l->info.not_after - 1;
 	if (now < l->info.not_before)
 		now = l->info.not_before;
-	return chain_check(l->chain, l->info.key_id, cc->idents, cc->n_idents,
-		   now, DAY_S, e) == -1
+	return chain_check(l->chain, l->info.key_id,
+		   (const char *const *)l->info.idents, l->info.n_idents, now,
+		   DAY_S, e) == -1
 		   ? -1
 		   : 1;
 }

@@ -20,6 +20,7 @@
 #include "lib/io/loop.h"
 #include "lib/store/store.h"
 
+struct cert;
 struct session;
 struct ask;
 
@@ -52,8 +53,8 @@ int session_load(struct session *, store_done *loaded, void *arg, struct err *);
  * cert may have made, whose answer nobody heard (lost.c); then, once: its URL,
  * the caller's to free, or NULL.
  */
-int session_seek(struct session *, const struct conf_cert *, struct err *);
-char *session_found(struct session *, const struct conf_cert *);
+int session_seek(struct session *, const struct cert *, struct err *);
+char *session_found(struct session *, const struct cert *);
 
 struct reply { /* valid during ask_done only */
 	int status;

@@ -14,7 +14,8 @@
 #include "lib/base/clock.h"
 #include "lib/crypto/key.h"
 
-#define URN_MAX 96
+#define URN_MAX      96
+#define LEFT_OUT_MAX 10 /* of a certificate, in the list of all */
 
 const char *const view_healths[] = {
 	[HEALTH_OK] = "ok",
@@ -183,6 +184,8 @@ set_next(const struct engine *en, const struct cert *c, struct json *o)
 		at = c->turn_at > clock_now() ? c->turn_at : at;
 	} else if (c->issue_trouble.next != 0) {
 		what = c->rehearse ? "try out at the test CA" : "try again";
+	} else if (partial_when(c, INT64_MAX) <= at) {
+		what = "try all names again";
 	}
 	if (c->deploy == DEPLOY_RELOAD) {
 		at = c->reload_listed ? c->deploy_trouble.next : 0;
@@ -227,8 +230,41 @@ set_passed_over(const struct engine *en, const struct cert *c, struct json *o)
 	}
 }
 
+/* Names that the certificate is without, and why. */
 static void
-brief(const struct engine *en, const struct cert *c, struct json *o)
+set_left_out(const struct cert *c, struct json *o, uint32_t most)
+{
+	const struct partial *p = c->partial;
+	uint32_t i, n = 0;
+	struct json *list, *one;
+
+	if (partial_n_out(c) == 0)
+		return;
+	json_set_int(o, "left_out_count", partial_n_out(c));
+	json_set_int(o, "names_count", c->conf->n_idents);
+	view_time(o, "left_out_tried_again", p->whole_at);
+	list = json_set_array(o, "left_out");
+	for (i = 0; i < p->n_bad; i++) {
+		const struct bad_name *b = &p->bad[i];
+
+		if (!b->out || n++ >= most)
+			continue;
+		one = json_push_object(list);
+		json_set_str(one, "name", c->conf->idents[b->ident]);
+		if (b->type != NULL)
+			json_set_str(one, "type", b->type);
+		if (b->text != NULL) {
+			json_set_str(one, "text", b->text);
+			set_url(one, b->text);
+		}
+		view_time(one, "since", b->since);
+		view_time(one, "at", b->at);
+	}
+}
+
+static void
+brief(const struct engine *en, const struct cert *c, uint32_t left_out,
+    struct json *o)
 {
 	const struct issued *h = &c->have;
 	enum view_state state = view_state(en, c);
@@ -260,6 +296,7 @@ brief(const struct engine *en, const struct cert *c, struct json *o)
 	if (state == STATE_TRYING_OUT)
 		json_set_bool(o, "rehearsing", true);
 	set_recall(en, c, o);
+	set_left_out(c, o, left_out);
 	if (c->restored != NULL) {
 		json_set_str(o, "restored", c->restored);
 		view_time(o, "restored_at", c->restored_at);
@@ -344,7 +381,7 @@ list(const struct engine *en, uint32_t from, uint32_t limit, struct json *o)
 	}
 	qsort(order, en->certs.n, sizeof(*order), by_need);
 	for (i = from; i < en->certs.n && i - from < limit; i++)
-		brief(en, order[i], json_push_object(certs));
+		brief(en, order[i], LEFT_OUT_MAX, json_push_object(certs));
 	if (i < en->certs.n)
 		json_set_int(o, "not_shown", en->certs.n - i);
 	free(order);
@@ -535,7 +572,7 @@ view_cert(struct engine *en, const struct cert *c)
 
 	if (c->waits != NULL)
 		(void)plan_turns(en);
-	brief(en, c, o);
+	brief(en, c, UINT32_MAX, o);
 	names = json_set_array(o, "names");
 	for (i = 0; i < c->conf->n_idents; i++)
 		json_push_str(names, c->conf->idents[i]);

@@ -2,7 +2,8 @@
 /*
  * What the engine may ask for: the whole of what an intruder there can do with
  * keys.  An account key signs JWS, built here; a certificate key signs CSRs,
- * with the names of our own configuration.  Nothing signs bytes as they come.
+ * with the names of our own configuration, or some of them where it is partial.
+ * Nothing signs bytes as they come.
  *
  * A request that breaks the rules ends the channel.  One that cannot be
  * granted is answered: no such key, a URL that is not https.
@@ -272,10 +273,31 @@ on_jws(void *arg, struct chan_msg *m, struct err *e)
 	return answer(k, m->id, &r, &out, e);
 }
 
+/* The names of cert without those that the engine wants left out: into names,
+ * and how many; -1: no engine of ours asks for that. */
+static int
+csr_names(const struct conf_cert *cert, const struct ipc_csr *q,
+    const char *names[IPC_NAMES], struct err *e)
+{
+	int n = 0;
+	uint32_t i;
+
+	for (i = 0; i < IPC_NAMES; i++) {
+		bool out = (q->left_out[i / 8] >> i % 8 & 1) != 0;
+
+		if (out && (!cert->partial || i >= cert->n_idents))
+			return err_set(e, ERR_PROTO, 0, "no such name to omit");
+		if (!out && i < cert->n_idents)
+			names[n++] = cert->idents[i];
+	}
+	return n == 0 ? err_set(e, ERR_PROTO, 0, "no names") : n;
+}
+
 static int
 on_csr(void *arg, struct chan_msg *m, struct err *e)
 {
 	AUTO(buf_done) struct buf out = BUF_INIT(IPC_TAIL_MAX);
+	const char *names[IPC_NAMES];
 	const struct ipc_csr *q = m->body;
 	const struct conf_cert *cert;
 	struct ipc_key_reply r = { 0 };
@@ -283,15 +305,19 @@ on_csr(void *arg, struct chan_msg *m, struct err *e)
 	struct err why;
 	struct key *key;
 	bool missing;
+	int n;
 
 	if (check_id(q->key_id, e) == -1 ||
 	    check_index(q->cert, k->conf->n_certs, e) == -1)
 		return -1;
 	cert = &k->conf->certs[q->cert];
+	n = csr_names(cert, q, names, e);
+	if (n == -1)
+		return -1;
 	key = keys_get(k->keys, IPC_ROLE_CERT, q->key_id, &missing, &why);
 	if (key == NULL)
 		return refuse(k, m->id, missing, &why, e);
-	if (csr_make(key, cert->idents, cert->n_idents, &out, &why) == -1 ||
+	if (csr_make(key, names, (size_t)n, &out, &why) == -1 ||
 	    payloads_note_csr(&k->payloads, out.data, out.len, &why) == -1)
 		return refuse(k, m->id, false, &why, e);
 	memcpy(r.key_id, q->key_id, sizeof(r.key_id));

@@ -130,6 +130,8 @@ resolve_cert(struct load *ld, uint32_t i)
 	check_private(ld, c, draft);
 	if ((int)c->key == -1)
 		c->key = (enum conf_key)d->key;
+	c->partial = c->n_idents > 1 &&
+		     (draft->partial != -1 ? draft->partial : d->partial) == 1;
 	if (c->preferred_chain == NULL)
 		c->preferred_chain = d->preferred_chain;
 	c->reload = CONF_NONE;

@@ -80,6 +80,7 @@ struct conf_cert {
 	enum conf_key key;
 	bool profile_required; /* a CA that does not offer it will not do */
 	bool has_ip;           /* among idents */
+	bool partial;          /* names that keep failing are left out of it */
 };
 
 enum conf_others { CONF_OTHERS_READ, CONF_OTHERS_REFUSE };

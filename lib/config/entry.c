@@ -22,7 +22,7 @@ entry_init(struct entry *en)
 	en->cas = (struct ca_list){ .kept = CONF_NONE };
 	en->reload = CONF_NONE;
 	en->reload_timeout_s = en->failover_after = 0;
-	en->key = en->challenge = -1;
+	en->key = en->challenge = en->partial = -1;
 }
 
 static int
@@ -299,7 +299,12 @@ add_cert(struct load *ld, struct entry *en, struct where at)
 	ld->drafts[ld->n_certs] = (struct draft){ .at = at,
 		.ip = en->names.ip,
 		.timeout_s = en->reload_timeout_s,
-		.ca_list = en->cas.kept };
+		.ca_list = en->cas.kept,
+		.partial = en->partial };
+	if (en->partial == 1 && c->n_idents == 1)
+		diag_warn(&ld->diags, at,
+		    "`partial` has no effect on `%s`, which has one name",
+		    c->name);
 	if (index_put(&ld->names, str_hash(c->name, strlen(c->name)),
 		ld->n_certs) == -1)
 		ld->diags.nomem = true;

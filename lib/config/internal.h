@@ -216,7 +216,7 @@ struct entry {
 	struct ca_list cas;
 	uint32_t reload, reload_timeout_s;
 	uint32_t failover_after; /* of the defaults only */
-	int key, challenge;
+	int key, challenge, partial;
 	const char *preferred_chain, *profile, *preferred_profile;
 };
 
@@ -278,6 +278,7 @@ struct ref {
 struct draft {
 	struct where at, ip;
 	uint32_t timeout_s, ca_list;
+	int partial;
 };
 
 /* All that a struct conf points to, itself included, is in the pool, except: */

@@ -155,6 +155,8 @@ entry_of(const struct conf *c, const struct conf_cert *cert, struct entry *en)
 	en->cas.n = cert->n_cas;
 	en->challenge = CHALLENGE_HTTP;
 	en->key = (int)cert->key;
+	if (cert->n_idents > 1) /* of no effect without that */
+		en->partial = cert->partial;
 	en->preferred_chain = cert->preferred_chain;
 	if (cert->profile_required)
 		en->profile = cert->profile;

@@ -52,6 +52,12 @@ static const struct choice keys[] = {
 	{ 0 },
 };
 
+static const struct choice yes_no[] = { /* a bool that may be inherited */
+	{ "true",  1, false },
+	{ "false", 0, false },
+	{ 0 },
+};
+
 static const struct choice challenges[] = {
 	{ "http-01",     CHALLENGE_HTTP,     false },
 	{ "dns-01",      CHALLENGE_DNS,      true  },
@@ -247,6 +253,9 @@ static const struct field cert_fields[] = {
 	{ .key = "preferred-profile", .type = F_PROFILE,
 	  .offset = AT(preferred_profile), .not_with = "profile",
 	  .help = "Profile, where the CA offers it." },
+	{ .key = "partial", .type = F_CHOICE, .offset = AT(partial),
+	  .choices = yes_no,
+	  .help = "Whether names that keep failing are left out of it." },
 	{ .key = "compat",  .reserved = true },
 	{ .key = "dns",     .reserved = true },
 	{ .key = "install", .reserved = true },
@@ -278,6 +287,9 @@ static const struct field defaults_fields[] = {
 	{ .key = "preferred-profile", .type = F_PROFILE,
 	  .offset = AT(preferred_profile), .not_with = "profile",
 	  .help = "Profile, where the CA offers it." },
+	{ .key = "partial", .type = F_CHOICE, .offset = AT(partial),
+	  .choices = yes_no, .dflt = "false",
+	  .help = "Whether names that keep failing are left out." },
 	{ .key = "compat",  .reserved = true },
 	{ .key = "dns",     .reserved = true },
 	{ .key = "install", .reserved = true },

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IPC_VERSION 3u
+#define IPC_VERSION 4u
 
 /* Descriptors that a child finds open. */
 enum ipc_fd {
@@ -27,7 +27,8 @@ enum ipc_fd {
 
 #define IPC_KEY_ID   65 /* hex SHA-256 and NUL */
 #define IPC_THUMB    44
-#define IPC_NAME     65 /* str_is_name() and NUL */
+#define IPC_NAMES    104 /* of one certificate; a multiple of 8 */
+#define IPC_NAME     65  /* str_is_name() and NUL */
 #define IPC_ERROR    1024
 #define IPC_PATH     4352 /* PATH_MAX, and what is in the state folder */
 #define IPC_URL      1024
@@ -189,6 +190,9 @@ struct ipc_jws { /* + tail: the payload */
 struct ipc_csr {
 	uint32_t cert;
 	char key_id[IPC_KEY_ID];
+	/* Which of its names: bit n % 8 of byte n / 8; where the configuration
+	 * lets some be left out.  None is left out by all 0. */
+	uint8_t left_out[IPC_NAMES / 8];
 };
 
 struct ipc_eab {

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: ISC
-"""Many names in one order, and some of them fail (E19)."""
+"""Many names in one order, and some of them fail (E19, E26)."""
+import json
+
 import pytest
-from util import cert_names
+from util import cert_names, seconds_to, until
 
 pytestmark = pytest.mark.root
 NOWHERE = "127.0.0.2"  # nobody listens there
@@ -115,3 +117,113 @@ def test_told_one_by_one(mock, acmed):
     assert all(words.strip() in x["error"] for x in told)
     text = d.cert(all_names[0])["trouble"]["text"]
     assert all(f"{x}: connection" in text for x in answered(d))
+
+
+# Left out of the certificate (E26)
+
+def fail_twice(d, name):
+    """A second time at once, as the ladder would in a minute."""
+    d.wait("certificate not issued", cert=name)
+    d.renew(name)
+
+
+def without(d, name, left_out, all_names):
+    """It is in service without these, and everybody is told."""
+    d.installed(name)
+    assert sorted(cert_names(d.live(name) / "cert.pem")) == [
+        x for x in all_names if x not in left_out]
+    r = d.ctl("status")
+    assert r.returncode == 1
+    assert f"without {len(left_out)} of its {len(all_names)} names" in r.stdout
+    assert all(f"left out:    {x}, since" in r.stdout for x in left_out)
+    assert all(x in d.ctl("show", name).stdout for x in left_out)
+    r = d.ctl("status", "--json")
+    assert r.returncode == 1
+    c = json.loads(r.stdout)["certificates"][0]
+    assert [x["name"] for x in c["left_out"]] == left_out
+    assert c["health"] == "bad" and "trouble" not in c, c
+    assert 50 * 60 <= seconds_to(c["left_out_tried_again"]) <= 70 * 60
+
+
+def test_left_out(ca, acmed, spoil):
+    """One of five names, the one that the certificate is called by, fails
+    twice; a restart in between, and one afterwards; it is mended."""
+    all_names = names(5)
+    name = bad = all_names[0]
+    spoil(bad)
+    d = acmed(ca, [{"names": all_names, "partial": True}]).start()
+    d.wait("certificate not issued", cert=name)
+    d.stop()
+    d.start()
+    fail_twice(d, name)
+    d.wait("names are left out of the certificate", cert=name)
+    without(d, name, [bad], all_names)
+    assert ca.issued == 1
+    t = d.cert(name)["left_out"][0]
+    assert t["type"] == "connection" and "connection" in t["text"], t
+    d.stop()
+    d.start()
+    without(d, name, [bad], all_names)
+    # by hand: all of them at once, and nothing is issued for the others again
+    r = d.ctl("renew", name, "--wait")
+    assert r.returncode == 1, r.stdout
+    assert "stays without some of its names" in r.stdout
+    without(d, name, [bad], all_names)
+    assert ca.issued == 1
+    spoil.mend()
+    r = d.ctl("renew", name, "--wait")
+    assert r.returncode == 0, r.stdout
+    d.installed(name, version=2)
+    assert sorted(cert_names(d.live(name) / "cert.pem")) == all_names
+    assert d.ctl("status").returncode == 0
+    assert "left_out" not in d.cert(name)
+    d.wait("all of its names are in it again", cert=name)
+    assert ca.issued == 2
+
+
+def test_not_left_out(ca, acmed, spoil):
+    """Nobody has asked for it."""
+    all_names = names(5)
+    spoil(all_names[1])
+    d = acmed(ca, [all_names]).start()
+    for n in range(1, 4):
+        d.wait("certificate not issued", cert=all_names[0], count=n)
+        d.renew(all_names[0])
+    d.wait("certificate not issued", cert=all_names[0], count=4)
+    assert ca.issued == 0 and d.version(all_names[0]) == 0
+    assert "left_out" not in d.cert(all_names[0])
+
+
+def test_all_fail(ca, acmed, spoil):
+    """Which is this host's doing: nothing is left out."""
+    all_names = names(3)
+    spoil(*all_names)
+    d = acmed(ca, [all_names], defaults={"partial": True}).start()
+    for n in range(1, 3):
+        d.wait("certificate not issued", cert=all_names[0], count=n)
+        d.renew(all_names[0])
+    d.wait("certificate not issued", cert=all_names[0], count=3)
+    assert ca.issued == 0
+    assert "left_out" not in d.cert(all_names[0])
+
+
+def test_killed_before_the_smaller_order(mock, acmed):
+    """The CA refuses two names, which is noted before anything else: after a
+    power cut the order is for the others."""
+    all_names = names(4)
+    subs = [{"type": "urn:ietf:params:acme:error:rejectedIdentifier",
+             "detail": "policy", "identifier": {"type": "dns", "value": x}}
+            for x in all_names[1:3]]
+    ca = mock(f"""on POST ^/order$ for {all_names[2]}: problem compound 403 no
+            set subproblems = {json.dumps(subs)}""")
+    d = acmed(ca, [{"name": "shop", "names": all_names, "partial": True}])
+    d.start()
+    d.wait("names are left out of the certificate", cert="shop")
+    file = d.state / "engine/certs/shop.json"
+    until(lambda: file.exists() and "left_out" in file.read_text(), 20,
+          "that to be saved")
+    d.kill()
+    d.start()
+    without(d, "shop", all_names[1:3], all_names)
+    assert [sorted(r.names) for r in ca.seen("newOrder")] == [
+        all_names, [all_names[0], all_names[3]]]

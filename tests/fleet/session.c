@@ -286,7 +286,7 @@ session_account_url(const struct session *s)
 
 /* This CA lists no orders. */
 int
-session_seek(struct session *s, const struct conf_cert *cert, struct err *e)
+session_seek(struct session *s, const struct cert *cert, struct err *e)
 {
 	(void)s;
 	(void)cert;

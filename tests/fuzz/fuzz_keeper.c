@@ -19,14 +19,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 #define MESSAGES_MAX 32
 
-static const char *const idents[] = { "www.example.org" };
+static const char *const idents[] = { "example.org", "www.example.org" };
 static const struct conf_ca cas[] = { { .name = "ca",
     .eab_kid = "kid",
     .eab_alg = 256,
     .account_key = CONF_EC256 } };
-static const struct conf_cert certs[] = {
-	{ .name = "www", .idents = idents, .n_idents = 1, .key = CONF_EC256 }
-};
+static const struct conf_cert certs[] = { { .name = "www",
+    .idents = idents,
+    .n_idents = 2,
+    .key = CONF_EC256,
+    .partial = true } };
 static const struct conf conf = {
 	.cas = cas, .certs = certs, .n_cas = 1, .n_certs = 1
 };

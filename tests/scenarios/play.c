@@ -709,12 +709,14 @@ put_chain(char *args, struct buf *out)
 	unsigned key;
 	const struct conf_cert *cc = downloaded_cert(&key);
 	const char *names[NAMES_MAX];
-	struct mint m = {
-		.names = cc->idents, .n_names = cc->n_idents, .key = key
-	};
+	struct mint m = { .names = names, .key = key };
 	int64_t from = -3600000, life = 90 * DAY_S * 1000;
 	char *w, *list;
+	uint32_t i;
 
+	for (i = 0; i < cc->n_idents && m.n_names < NAMES_MAX; i++)
+		if ((sim_keeper.left_out[key][i / 8] >> i % 8 & 1) == 0)
+			names[m.n_names++] = cc->idents[i];
 	while ((w = word(&args)) != NULL) {
 		if (strncmp(w, "names=", 6) == 0) {
 			m.names = names;
@@ -1555,6 +1557,36 @@ x_restored(char *args)
 	return want_text("restored", subject()->restored, args);
 }
 
+/* Of what is installed, when it is without some that were configured. */
+static int
+x_names(char *args)
+{
+	return want_text("names", subject()->have.names, args);
+}
+
+static int
+x_left_out(char *args)
+{
+	const struct partial *p = subject()->partial;
+	AUTO(buf_done) struct buf names = BUF_INIT(4096);
+	uint32_t i;
+
+	for (i = 0; p != NULL && i < p->n_bad; i++)
+		if (p->bad[i].out)
+			buf_printf(&names, "%s%s", names.len == 0 ? "" : " ",
+			    subject()->conf->idents[p->bad[i].ident]);
+	return want_text(
+	    "left out", names.len == 0 ? NULL : buf_str(&names), args);
+}
+
+static int
+x_whole(char *args)
+{
+	const struct partial *p = subject()->partial;
+
+	return want_time("tried whole", p == NULL ? 0 : p->whole_at, args);
+}
+
 static int
 x_operator(char *args)
 {
@@ -1707,7 +1739,9 @@ static const struct command expectations[] = {
 	{ "key",            x_key },
 	{ "keys",           x_keys },
 	{ "errors",         x_errors },
+	{ "left-out",       x_left_out },
 	{ "log",            x_log },
+	{ "names",          x_names },
 	{ "next",           x_next },
 	{ "nonces",         x_nonces },
 	{ "operator",       x_operator },
@@ -1733,6 +1767,7 @@ static const struct command expectations[] = {
 	{ "version",        x_version },
 	{ "waits",          x_waits },
 	{ "warnings",       x_warnings },
+	{ "whole",          x_whole },
 	{ "window",         x_window },
 	{ "window-url",     x_window_url },
 };

@@ -99,6 +99,7 @@ extern struct sim_keeper {
 	unsigned old_certs;      /* bits: keys that are older than a day */
 	unsigned dropped;        /* how often */
 	int last_csr, last_cert; /* key number and certificate index */
+	uint8_t left_out[SIM_KEYS + 1][IPC_NAMES / 8]; /* of its CSR */
 	char fail_what[8], fail_text[128]; /* the next one of that kind */
 } sim_keeper;
 const char *sim_key_id(unsigned number); /* from 1; of a certificate's key */

@@ -214,8 +214,9 @@ keys_jws(struct keys *k, const struct keys_jws *j, keys_done *done, void *arg,
 }
 
 struct keys_op *
-keys_csr(struct keys *k, uint32_t cert, const char *key_id, keys_done *done,
-    void *arg, struct err *e)
+keys_csr(struct keys *k, uint32_t cert, const char *key_id,
+    const uint8_t left_out[IPC_NAMES / 8], keys_done *done, void *arg,
+    struct err *e)
 {
 	struct keys_op *op = op_new(k, "csr", done, arg, e);
 	AUTO(buf_done) struct buf b = BUF_INIT(1024);
@@ -229,6 +230,7 @@ keys_csr(struct keys *k, uint32_t cert, const char *key_id, keys_done *done,
 	}
 	sim_keeper.last_csr = (int)n;
 	sim_keeper.last_cert = (int)cert;
+	memcpy(sim_keeper.left_out[n], left_out, IPC_NAMES / 8);
 	buf_printf(&b, "csr %u %u", n, cert);
 	return with_data(op, buf_take(&b, NULL), e);
 }

@@ -224,7 +224,7 @@ static const struct bad value[] = {
 	{ SOME "defaults: ec256\n",
 	  "m:3:11: `defaults`: found `ec256`, expected a mapping "
 	  "with ca, failover-after, challenge, key, reload, preferred-chain, "
-	  "profile, preferred-profile\n" },
+	  "profile, preferred-profile, partial\n" },
 	{ SOME "include: {a: b}\n", "m:3:10: `include`: found a mapping, "
 	  "expected a file name or a list of them\n" },
 	{ SOME "include: [a, [b]]\n", "m:3:14: `include`: found a list, "
@@ -351,7 +351,11 @@ static const struct bad ca_list[] = {
 	{ HEAD "domains:\n- {names: a.example, failover-after: 3}\n",
 	  "m:3:22: unknown key `failover-after`, expected one of name, names, "
 	  "ca, challenge, key, reload, reload-timeout, preferred-chain, "
-	  "profile, preferred-profile\n" },
+	  "profile, preferred-profile, partial\n" },
+	{ SOME "defaults: {partial: maybe}\n", "m:3:21: `partial`: found "
+	  "`maybe`, expected one of true, false\n" },
+	{ HEAD "domains:\n- {names: [a.example, b.example], partial: 1}\n",
+	  "m:3:44: `partial`: found `1`, expected one of true, false\n" },
 };
 
 static const struct bad staging[] = {

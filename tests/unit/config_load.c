@@ -333,6 +333,42 @@ test_lists_and_profiles(void **state)
 	conf_free(c);
 }
 
+/* By itself, by default, and never of one name (protocol E26). */
+static void
+test_partial(void **state)
+{
+	static const char text[] =
+	    HEAD "defaults: {partial: true}\ndomains:\n"
+		 "- [a.example, b.example]\n"
+		 "- c.example\n"
+		 "- {names: [d.example, e.example], partial: false}\n"
+		 "- {names: [f.example, g.example], partial: true}\n";
+	struct conf_report r;
+	struct conf *c = load_good(text);
+
+	(void)state;
+	assert_true(c->certs[0].partial);
+	assert_false(c->certs[1].partial);
+	assert_false(c->certs[2].partial);
+	assert_true(c->certs[3].partial);
+	conf_free(c);
+
+	c = load_good(HEAD "domains:\n- [a.example, b.example]\n");
+	assert_false(c->certs[0].partial);
+	conf_free(c);
+
+	c = load_texts(HEAD "domains:\n"
+			    "- {names: [a.example], partial: true}\n",
+	    NULL, &r);
+	assert_non_null(c);
+	assert_string_equal(buf_str(&r.warnings),
+	    "m:3:3: warning: `partial` has no effect on `a.example`, which has "
+	    "one "
+	    "name\n");
+	conf_free(c);
+	conf_report_done(&r);
+}
+
 /* Which test CA a preset has, that its account needs and that it is no loop. */
 static void
 test_staging(void **state)
@@ -451,6 +487,7 @@ expect_same_certs(const struct conf *a, const struct conf *b)
 		assert_memory_equal(x->cas, y->cas, x->n_cas * sizeof(*x->cas));
 		assert_int_equal(x->reload, y->reload);
 		assert_int_equal(x->key, y->key);
+		assert_int_equal(x->partial, y->partial);
 	}
 	assert_int_equal(a->n_commands, b->n_commands);
 	for (i = 0; i < a->n_commands; i++) {
@@ -507,6 +544,8 @@ test_round_trip(void **state)
 	expect_round_trip(HEAD "domains: [a.example]\n");
 	expect_round_trip(whole);
 	expect_round_trip(many_cas);
+	expect_round_trip(HEAD "defaults: {partial: true}\ndomains:\n"
+			       "- [a.example, b.example]\n- c.example\n");
 	expect_round_trip(HEAD "ca: {letsencrypt: {rehearse: false}}\n"
 			       "domains: [a.example]\n");
 	expect_round_trip(HEAD "ca: {letsencrypt: {limits: {new-orders: none,"
@@ -737,6 +776,7 @@ main(void)
 		cmocka_unit_test(test_whole),
 		cmocka_unit_test(test_cas),
 		cmocka_unit_test(test_lists_and_profiles),
+		cmocka_unit_test(test_partial),
 		cmocka_unit_test(test_staging),
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_print),

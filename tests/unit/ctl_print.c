@@ -676,6 +676,46 @@ forget(void **state)
 	expect(print_forget_old, "{}", "old\n" MEANS);
 }
 
+/* A certificate that is without some of its names (protocol E26). */
+#define LEFT_OUT                                                           \
+	"\"left_out_count\":12,\"names_count\":50,"                        \
+	"\"left_out_tried_again\":\"2026-11-23T17:04:05Z\",\"left_out\":[" \
+	"{\"name\":\"b.example\",\"type\":\"dns\","                        \
+	"\"text\":\"dns: no such name\","                                  \
+	"\"since\":\"2026-11-20T15:04:05Z\"},"                             \
+	"{\"name\":\"c.example\"}]"
+#define LEFT_OUT_TOLD                                                     \
+	"\nshop: without 12 of its 50 names, which fail\n"                \
+	"  left out:    b.example, since 3 days ago: dns: no such name\n" \
+	"  left out:    c.example: it is not known why\n"                 \
+	"  left out:    ... and 10 more\n"                                \
+	"  acmed will:  try all names again in 2 h\n"                     \
+	"  you should:  mend these names, then: acmectl renew shop; or "  \
+	"remove "                                                         \
+	"them from\n"                                                     \
+	"               the configuration\n"
+static void
+left_out(void **state)
+{
+	(void)state;
+	expect(print_status,
+	    "{\"version\":\"1.2\",\"clock_right\":true,\"healthy\":false,"
+	    "\"counts\":{\"certificates\":1,\"valid\":1,\"failing\":1},"
+	    "\"certificates\":[{\"name\":\"shop\",\"health\":\"bad\","
+	    "\"state\":\"valid\",\"not_after\":\"2027-01-23T15:04:05Z\","
+	    "\"next\":\"try all names again\","
+	    "\"next_at\":\"2026-11-23T17:04:05Z\"," LEFT_OUT "}]}",
+	    "acmed 1.2: 1 certificate, 1 valid, 1 in trouble: something needs "
+	    "you.\n"
+	    "\n"
+	    "  NAME                           STATE      EXPIRES        NEXT\n"
+	    "! shop                           valid      in 61 days     try "
+	    "all "
+	    "names in 2 h\n" LEFT_OUT_TOLD);
+	expect(print_cert, "{\"name\":\"shop\"," LEFT_OUT "}",
+	    "shop\n" LEFT_OUT_TOLD);
+}
+
 static void
 colours(void **state)
 {
@@ -713,7 +753,7 @@ main(void)
 		T(replaced), T(ca_down), T(ca_stopped), T(not_reloaded),
 		T(late), T(shown), T(passed_over), T(instead), T(budget),
 		T(plan_nothing), T(plan), T(plan_large), T(what_was_lifted),
-		T(forget), T(colours), T(counts) };
+		T(forget), T(left_out), T(colours), T(counts) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,6 +52,11 @@ static const struct conf_cert certs[] = {
 	{ .name = "mail", .idents = mail, .n_idents = 1, .key = CONF_EC384 },
 	{ .name = "slow", .idents = mail, .n_idents = 1, .key = CONF_RSA4096 },
 	{ .name = "rsa", .idents = mail, .n_idents = 1, .key = CONF_RSA2048 },
+	{ .name = "some",
+	    .idents = www,
+	    .n_idents = 3,
+	    .key = CONF_EC256,
+	    .partial = true },
 };
 static const struct conf conf = {
 	.cas = cas,
@@ -501,6 +506,27 @@ test_csr(void **state)
 	assert_false(has_name(f, 0x82, www[0], strlen(www[0])));
 }
 
+/* Without some of its names, where the configuration has that (E26). */
+static void
+test_csr_partial(void **state)
+{
+	static const unsigned char ip[] = { 192, 0, 2, 7 };
+	struct ipc_csr q = { .cert = 4, .left_out = { 1 << 0 | 1 << 2 } };
+	struct fix *f = *state;
+
+	make_key(f, IPC_ROLE_CERT, 4, q.key_id);
+	ASK(f, IPC_CSR, q);
+	granted(f);
+	assert_false(has_name(f, 0x82, www[0], strlen(www[0])));
+	assert_true(has_name(f, 0x82, www[1], strlen(www[1])));
+	assert_false(has_name(f, 0x87, ip, sizeof(ip)));
+	q.left_out[0] = 0;
+	ASK(f, IPC_CSR, q);
+	granted(f);
+	assert_true(has_name(f, 0x82, www[0], strlen(www[0])));
+	assert_true(has_name(f, 0x87, ip, sizeof(ip)));
+}
+
 /* A key does what it was made for, and nothing else (D2). */
 static void
 test_roles(void **state)
@@ -910,8 +936,8 @@ static const struct hostile hostile[] = {
 	BAD("bad role", KEY_NEW, BODY(key_new, 0, 0)),
 	BAD("bad role", KEY_NEW, BODY(key_new, 3, 0)),
 	BAD("index 3 of 3", KEY_NEW, BODY(key_new, IPC_ROLE_ACCOUNT, 3)),
-	BAD("index 4 of 4", KEY_NEW, BODY(key_new, IPC_ROLE_CERT, 4)),
-	BAD("index 4294967295 of 4", KEY_NEW,
+	BAD("index 5 of 5", KEY_NEW, BODY(key_new, IPC_ROLE_CERT, 5)),
+	BAD("index 4294967295 of 5", KEY_NEW,
 	    BODY(key_new, IPC_ROLE_CERT, UINT32_MAX)),
 
 	BAD("bad role", KEY_GET, BODY(key_get, 0, ID)),
@@ -935,7 +961,11 @@ static const struct hostile hostile[] = {
 	BAD("bad text", JWS, BODY(jws, UINT32_MAX, ID, KID, URL, NONCE)),
 
 	BAD("bad key id", CSR, BODY(csr, 0, ID), FULL(csr, key_id)),
-	BAD("index 4 of 4", CSR, BODY(csr, 4, ID)),
+	BAD("index 5 of 5", CSR, BODY(csr, 5, ID)),
+	BAD("no such name to omit", CSR, BODY(csr, 0, ID, { 1 })),
+	BAD("no such name to omit", CSR, BODY(csr, 4, ID, { 1 << 3 })),
+	BAD("no such name to omit", CSR, BODY(csr, 4, ID, { [12] = 1 << 7 })),
+	BAD("no names", CSR, BODY(csr, 4, ID, { 7 })),
 	BAD("bad key id", EAB, BODY(eab, 0, ID, URL), FULL(eab, key_id)),
 	BAD("index 3 of 3", EAB, BODY(eab, 3, ID, URL)),
 	BAD("bad text", EAB, BODY(eab, 0, ID, URL), FULL(eab, url)),
@@ -997,6 +1027,7 @@ main(void)
 		TEST(test_jwk),
 		TEST(test_bad_head),
 		TEST(test_csr),
+		TEST(test_csr_partial),
 		TEST(test_roles),
 		TEST(test_get_drop),
 		TEST(test_keys_old),
