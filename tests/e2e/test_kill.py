@@ -239,8 +239,10 @@ def test_key_left_behind(ca, acmed):
 
     def look(line):
         if line["msg"] == "step" and line["step"] == "key":
-            # before anybody can have heard of it
+            # before it can have heard of it, and not when its parent has died
+            engine = d.engine()
             until(lambda: keys(d), 20, "the key's file", every=0)
+            os.kill(engine, signal.SIGKILL)
             os.kill(d.pid, signal.SIGKILL)
     d.on_line = look
     d.spawn()
