@@ -129,7 +129,7 @@ def fail_twice(d, name):
 
 def without(d, name, left_out, all_names):
     """It is in service without these, and everybody is told."""
-    d.installed(name)
+    d.installed(name, timeout=60)  # it begins within half a minute
     assert sorted(cert_names(d.live(name) / "cert.pem")) == [
         x for x in all_names if x not in left_out]
     r = d.ctl("status")
