@@ -9,6 +9,7 @@
 #include "daemon/ctl/out.h"
 #include "lib/base/buf.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/str.h"
 
 #define NAME_WIDTH       30
 #define NEXT_WIDTH       21
@@ -709,17 +710,6 @@ struct event_print {
 	bool first;
 };
 
-static bool
-is_among(const char *key, const char *const *keys, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (strcmp(key, keys[i]) == 0)
-			return true;
-	return false;
-}
-
 static void
 event_member(void *arg, const char *key, const struct json *v)
 {
@@ -728,8 +718,8 @@ event_member(void *arg, const char *key, const struct json *v)
 	const char *text = json_text(v);
 	int64_t n;
 
-	if (is_among(key, head, NELEM(head)) ||
-	    is_among(key, event_words, NELEM(event_words)) ||
+	if (str_among(key, head, NELEM(head)) ||
+	    str_among(key, event_words, NELEM(event_words)) ||
 	    (text == NULL ? json_number(v, &n) == -1 : *text == '\0'))
 		return;
 	buf_puts(&p->line, p->first ? ": " : ", ");

@@ -13,6 +13,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/str.h"
 
 #define SKEW_S     INT64_C(3600)
 #define CHAIN_TYPE "application/pem-certificate-chain"
@@ -208,15 +209,11 @@ static bool
 is_partial(const struct conf_cert *cc, const struct x509_info *info)
 {
 	uint32_t i;
-	size_t k;
 
-	for (i = 0; i < cc->n_idents; i++) {
-		for (k = 0; k < info->n_idents; k++)
-			if (strcmp(cc->idents[i], info->idents[k]) == 0)
-				break;
-		if (k == info->n_idents)
+	for (i = 0; i < cc->n_idents; i++)
+		if (!str_among(cc->idents[i], (const char *const *)info->idents,
+			info->n_idents))
 			return true;
-	}
 	return false;
 }
 

@@ -386,15 +386,11 @@ on_key(void *arg, const struct keys_reply *k, const struct err *failed)
 static bool
 same_names(const struct x509_info *info, const struct conf_cert *cc)
 {
-	size_t i, j;
+	size_t i;
 
-	for (i = 0; i < info->n_idents; i++) {
-		for (j = 0; j < cc->n_idents; j++)
-			if (strcmp(info->idents[i], cc->idents[j]) == 0)
-				break;
-		if (j == cc->n_idents)
+	for (i = 0; i < info->n_idents; i++)
+		if (!str_among(info->idents[i], cc->idents, cc->n_idents))
 			return false;
-	}
 	return info->n_idents == cc->n_idents ||
 	       (cc->partial && info->n_idents != 0);
 }

@@ -300,6 +300,17 @@ str_clean_lines(char *s)
 	str_clean(s);
 }
 
+bool
+str_among(const char *s, const char *const *strings, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (strcmp(s, strings[i]) == 0)
+			return true;
+	return false;
+}
+
 #define DISTANCE_MAX 4
 #define CUT_MIN      4 /* of a word that is cut short */
 

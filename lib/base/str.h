@@ -54,6 +54,9 @@ size_t str_char(const char *);
 void str_clean(char *);
 void str_clean_lines(char *); /* but line ends stay */
 
+/* Whether s is one of n strings. */
+bool str_among(const char *s, const char *const *strings, size_t n);
+
 /* Edit distance, for "did you mean"; stops counting above 3. */
 unsigned str_distance(const char *, const char *);
 
