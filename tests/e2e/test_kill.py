@@ -7,6 +7,7 @@ the next line but one."""
 import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 from acmed import STEPS
@@ -232,16 +233,27 @@ def keys(d):
     return {p.name for p in (d.state / "keeper").glob("cert-*")}
 
 
+def making_keys(pid):
+    """Whether one of its threads is at work that is not the first."""
+    return any(p.name != str(pid) and
+               (p / "stat").read_text().rpartition(")")[2].split()[0] == "R"
+               for p in Path(f"/proc/{pid}/task").iterdir())
+
+
 def test_key_left_behind(ca, acmed):
     """Killed between a new key and the note of it: nobody knows that key.  It
     goes at a start when it is a day old, and nothing else does."""
-    d = acmed(ca, [NAMES], lockstep=True)
+    # a key that takes long, so that the engine has asked for it and sleeps
+    # before it is there, and does not wake up before it is killed
+    d = acmed(ca, [NAMES], lockstep=True, defaults={"key": "rsa4096"})
 
     def look(line):
         if line["msg"] == "step" and line["step"] == "key":
-            # before it can have heard of it, and not when its parent has died
-            engine = d.engine()
-            until(lambda: keys(d), 20, "the key's file", every=0)
+            engine, keeper = d.engine(), d.keeper()
+            until(lambda: making_keys(keeper), 20, "a key to be made", every=0)
+            os.kill(engine, signal.SIGSTOP)
+            assert not keys(d)
+            until(lambda: keys(d), 60, "the key's file")
             os.kill(engine, signal.SIGKILL)
             os.kill(d.pid, signal.SIGKILL)
     d.on_line = look
@@ -249,6 +261,7 @@ def test_key_left_behind(ca, acmed):
     assert d.ended() == -signal.SIGKILL
     left = keys(d)
     d.on_line = None
+    d.set(defaults={"key": "ec256"}).write()
     d.start().installed("a.example.org")
     assert len(left) == 1 and len(keys(d)) == 2
     d.renew("a.example.org")
