@@ -206,7 +206,7 @@ version_whole(int vdir, uint32_t number)
 	(void)snprintf(name, sizeof(name), "%" PRIu32, number);
 	dir = fs_open_dir(vdir, name, NULL);
 	return dir != -1 && fs_read(dir, "cert.pem", &parts, NULL) == 0 &&
-	       fs_read(dir, "chain.pem", &parts, NULL) == 0 &&
+	       fs_read(dir, "chain.pem", &parts, NULL) == 0 && parts.len != 0 &&
 	       file_is(dir, "fullchain.pem", &parts) && is_key(dir);
 }
 

@@ -809,6 +809,12 @@ found_damaged(void **state)
 	    find(ID_A, 0), "1 live whole; " CERT("AAAA") CERT("CCCC"));
 	put(dir, "fullchain.pem", "");
 	assert_string_equal(find(ID_A, 0), "1 live; ");
+	/* all empty, which is the same as each other */
+	put(dir, "cert.pem", "");
+	put(dir, "chain.pem", "");
+	assert_string_equal(find(ID_A, 0), "1 live; ");
+	put(dir, "cert.pem", CERT("AAAA"));
+	put(dir, "chain.pem", CERT("CCCC"));
 	assert_int_equal(unlinkat(dir, "fullchain.pem", 0), 0);
 	assert_int_equal(
 	    symlinkat("cert.pem", dir, "fullchain.pem"), 0); /* not followed */
