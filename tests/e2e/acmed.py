@@ -202,9 +202,11 @@ class Acmed:
         self._catch_up()
         return self._lines
 
-    @lines.setter
-    def lines(self, lines):
-        self._lines = lines
+    def take_lines(self):
+        """Those that were not taken before, for who runs for long."""
+        with self.changed:
+            lines, self._lines = self._lines, []
+        return lines
 
     @property
     def pid(self):
