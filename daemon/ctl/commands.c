@@ -57,14 +57,6 @@ print_json(const struct json *root)
 	return EXIT_WELL;
 }
 
-static bool
-healthy(const struct json *root)
-{
-	bool v;
-
-	return json_opt_bool(root, "healthy", false, &v, NULL) == 0 && v;
-}
-
 static void
 clear_screen(void)
 {
@@ -92,7 +84,7 @@ status_once(struct ctl *ctl, const struct args *a)
 	if (!a->json)
 		print_status(ctl, root);
 	fflush(stdout);
-	return healthy(root) ? EXIT_WELL : EXIT_PERSON;
+	return json_get_bool(root, "healthy") ? EXIT_WELL : EXIT_PERSON;
 }
 
 static void

@@ -51,17 +51,13 @@ out_lines(FILE *to, const char *s)
 int64_t
 out_number(const struct json *o, const char *key)
 {
-	int64_t v;
-
-	return o != NULL && json_opt_int(o, key, 0, &v, NULL) == 0 ? v : 0;
+	return json_get_int(o, key);
 }
 
 bool
 out_flag(const struct json *o, const char *key)
 {
-	bool v;
-
-	return o != NULL && json_opt_bool(o, key, false, &v, NULL) == 0 && v;
+	return json_get_bool(o, key);
 }
 
 bool

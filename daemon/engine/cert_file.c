@@ -78,28 +78,12 @@ get_hash(const struct json *o, const char *key)
 		   : strtoull(text, NULL, 16);
 }
 
-static int64_t
-get_int(const struct json *o, const char *key)
-{
-	int64_t v;
-
-	return o != NULL && json_opt_int(o, key, 0, &v, NULL) == 0 ? v : 0;
-}
-
 static unsigned
 get_count(const struct json *o, const char *key)
 {
-	int64_t n = get_int(o, key);
+	int64_t n = json_get_int(o, key);
 
 	return n < 0 ? 0 : n > FAILURES_MAX ? FAILURES_MAX : (unsigned)n;
-}
-
-static bool
-get_bool(const struct json *o, const char *key)
-{
-	bool v;
-
-	return o != NULL && json_opt_bool(o, key, false, &v, NULL) == 0 && v;
 }
 
 static void
@@ -136,7 +120,7 @@ get_trouble(const struct json *root, const char *key, struct trouble *t)
 	t->text = get_dup(o, "text");
 	t->failures = get_count(o, "failures");
 	t->alike = get_count(o, "alike");
-	t->operator= get_bool(o, "operator");
+	t->operator= json_get_bool(o, "operator");
 	t->at = get_time(o, "at");
 	t->since = get_time(o, "since");
 	t->next = get_time(o, "next");
@@ -171,10 +155,10 @@ get_wants(const struct json *root, const char *key, struct wants *w)
 	const struct json *o = json_get_object(root, key);
 
 	w->names = get_hash(o, "names");
-	w->ca = (uint32_t)get_int(o, "ca");
-	w->profile = (uint32_t)get_int(o, "profile");
-	w->required = get_bool(o, "required");
-	w->key = (uint32_t)get_int(o, "key");
+	w->ca = (uint32_t)json_get_int(o, "ca");
+	w->profile = (uint32_t)json_get_int(o, "profile");
+	w->required = json_get_bool(o, "required");
+	w->key = (uint32_t)json_get_int(o, "key");
 }
 
 /* All that it may go to, in their order. */
@@ -261,7 +245,7 @@ get_issued(const struct json *root, struct cert *c, struct err *e)
 	if (o == NULL)
 		return 0;
 	get_wants(o, "made_for", &h->made_for);
-	h->partial = get_bool(o, "partial");
+	h->partial = json_get_bool(o, "partial");
 	if (take_text(o, "key", &h->key_id, e) == -1 ||
 	    take_text(o, "serial", &h->serial, e) == -1 ||
 	    take_text(o, "ari", &h->ari_id, e) == -1 ||
@@ -271,13 +255,13 @@ get_issued(const struct json *root, struct cert *c, struct err *e)
 	h->issuer = get_interned(o, "issuer");
 	h->ca = get_interned(o, "ca");
 	h->account = get_interned(o, "account");
-	h->replaced = get_bool(o, "replaced");
-	h->hurried = get_bool(o, "hurried");
+	h->replaced = json_get_bool(o, "replaced");
+	h->hurried = json_get_bool(o, "hurried");
 	h->not_before = get_time(o, "not_before");
 	h->not_after = get_time(o, "not_after");
 	h->installed_at = get_time(o, "installed_at");
 	h->by_fraction = get_time(o, "by_fraction");
-	version = get_int(o, "version");
+	version = json_get_int(o, "version");
 	if (h->key_id == NULL || !str_is_hex(h->key_id, KEY_ID_LEN) ||
 	    h->not_after <= h->not_before || h->by_fraction == 0 ||
 	    version <= 0 || version > UINT32_MAX)
@@ -353,7 +337,7 @@ get_failover(const struct json *root, const struct conf *conf, struct cert *c)
 		return;
 	c->ca_at = i;
 	c->ca_failures = get_count(o, "failures");
-	c->rehearse = get_bool(o, "rehearse");
+	c->rehearse = json_get_bool(o, "rehearse");
 	c->rehearsed = get_count(o, "rehearsed");
 }
 
@@ -429,7 +413,7 @@ get_partial(const struct json *root, struct cert *c, struct err *e)
 		b = name == NULL ? NULL : partial_add(c, name);
 		if (b == NULL || b->text != NULL)
 			continue;
-		b->out = get_bool(one, "left_out");
+		b->out = json_get_bool(one, "left_out");
 		b->failures = get_count(one, "failures");
 		b->type = get_interned(one, "type");
 		b->since = get_time(one, "since");
@@ -547,21 +531,21 @@ cert_decode_order(const struct conf *conf, struct cert *c, const char *text,
 	if ((key != NULL && !str_is_hex(key, KEY_ID_LEN)) ||
 	    (url == NULL ? begun == 0 : !str_is_https_url(url)))
 		return err_set(e, ERR_PROTO, 0, "not what we wrote");
-	c->spent = (unsigned)get_int(root, "spent");
+	c->spent = (unsigned)json_get_int(root, "spent");
 	get_wants(root, "wants", &wants);
 	wants.ca = c->wants.ca; /* another first CA: still good */
-	ca = ca_of_order(conf, c, root, get_bool(root, "rehearsal"));
+	ca = ca_of_order(conf, c, root, json_get_bool(root, "rehearsal"));
 	/* for other names, key type or CA than are wanted now: of no use */
 	if (!cert_same_wants(&wants, &c->wants) || ca == CONF_NONE ||
 	    !is_for(c, get_hash(root, "reduced_to")))
 		return take_text(root, "key", &c->stale_key, e);
 	c->order_ca = ca;
-	c->rehearsal = get_bool(root, "rehearsal");
+	c->rehearsal = json_get_bool(root, "rehearsal");
 	if (url == NULL) {
 		c->begun = begun;
 		return 0;
 	}
-	c->waited_s = get_int(root, "waited");
+	c->waited_s = json_get_int(root, "waited");
 	if (c->waited_s < 0 || c->waited_s > WAITED_MAX_S)
 		c->waited_s = 0;
 	if (take_text(root, "url", &c->order_url, e) == -1 ||
@@ -608,7 +592,7 @@ cert_decode(const struct conf *conf, struct cert *c, const char *text,
 	partial_fill(c);
 	if (take_text(root, "old_keys", &c->old_keys, e) == -1)
 		return -1;
-	c->have.ruined = get_bool(root, "ruined");
+	c->have.ruined = json_get_bool(root, "ruined");
 	c->restored = get_dup(root, "restored");
 	c->restored_at = get_time(root, "restored_at");
 	deploy = json_get_text(root, "deploy");
@@ -630,7 +614,7 @@ orphan_decode(struct orphan * or, const char *text, size_t len)
 	or->have.not_before = get_time(o, "not_before");
 	or->have.not_after = get_time(o, "not_after");
 	or->have.by_fraction = get_time(o, "by_fraction");
-	or->have.version = (uint32_t)get_int(o, "version");
+	or->have.version = (uint32_t)json_get_int(o, "version");
 	get_wants(o, "made_for", & or->have.made_for);
 	if (root == NULL || (o != NULL && key == NULL))
 		return -1;

@@ -242,9 +242,7 @@ decode_meta(const struct json *meta, struct pool *pool, struct directory *d,
 	if (get_info(meta, "termsOfService", pool, &d->terms, e) == -1 ||
 	    get_info(meta, "website", pool, &d->website, e) == -1)
 		return -1;
-	if (json_opt_bool(meta, "externalAccountRequired", false,
-		&d->eab_required, NULL) == -1)
-		d->eab_required = false;
+	d->eab_required = json_get_bool(meta, "externalAccountRequired");
 	if (names_init(&c, pool, CAA_MAX, e) == -1 ||
 	    names_init(&p, pool, ACME_PROFILE_MAX, e) == -1)
 		return -1;
@@ -566,8 +564,7 @@ authz_decode(const char *text, size_t len, struct pool *pool, struct authz *a,
 	    decode_ident(
 		json_get_object(o, "identifier"), pool, &a->ident, e) == -1)
 		return err_wrap(e, "authorization");
-	if (json_opt_bool(o, "wildcard", false, &a->wildcard, NULL) == -1)
-		a->wildcard = false;
+	a->wildcard = json_get_bool(o, "wildcard");
 	a->expires = get_expires(o);
 	if (decode_challenges(json_get_array(o, "challenges"), pool, a, e) ==
 	    -1)

@@ -400,10 +400,9 @@ problem_from_json(int status, const struct json *o, struct err *e)
 	const struct json *subs = json_get_array(o, "subproblems");
 	enum acme_problem id = problem_from_type(json_get_text(o, "type"));
 	const char *instance = json_get_text(o, "instance");
-	int64_t said;
+	int64_t said = json_get_int(o, "status");
 
-	if (status == 0 && json_opt_int(o, "status", 0, &said, NULL) == 0 &&
-	    said >= 100 && said <= 599)
+	if (status == 0 && said >= 100 && said <= 599)
 		status = (int)said;
 	add_name(o, status, &text);
 	add_detail(o, &text);

@@ -237,144 +237,10 @@ json_is_object(const struct json *j)
 	return j != NULL && json_typeof(value(j)) == JSON_OBJECT;
 }
 
-static const char *
-type_name(const json_t *v)
-{
-	switch (json_typeof(v)) {
-	case JSON_OBJECT:
-		return "an object";
-	case JSON_ARRAY:
-		return "an array";
-	case JSON_STRING:
-		return "a string";
-	case JSON_INTEGER:
-		return "a number";
-	case JSON_REAL:
-		return "a number with a fraction";
-	case JSON_TRUE:
-	case JSON_FALSE:
-		return "true or false";
-	case JSON_NULL:
-		return "null";
-	}
-	return "something else";
-}
-
-static int
-wrong_type(const char *key, const char *want, const json_t *v, struct err *e)
-{
-	return err_set(e, ERR_PROTO, 0, "member \"%s\": expected %s, found %s",
-	    key, want, type_name(v));
-}
-
-/* A member, or NULL when it is missing or null. */
-static json_t *
-member(const struct json *j, const char *key)
-{
-	json_t *v = json_object_get(value(j), key);
-
-	return json_is_null(v) ? NULL : v;
-}
-
-static int
-missing(const struct json *j, const char *key, struct err *e)
-{
-	if (!json_is_object(j))
-		return err_set(e, ERR_PROTO, 0,
-		    "member \"%s\": expected an object to be around it", key);
-	return err_set(e, ERR_PROTO, 0, "member \"%s\": missing", key);
-}
-
-static int
-copy_str(const json_t *v, const char *key, size_t max, struct pool *pool,
-    char **out, struct err *e)
-{
-	const char *s = json_string_value(v);
-	size_t len = json_string_length(v);
-
-	if (s == NULL)
-		return wrong_type(key, "a string", v, e);
-	if (len > max)
-		return err_set(e, ERR_LIMIT, 0,
-		    "member \"%s\": longer than %zu bytes", key, max);
-	if (memchr(s, '\0', len) != NULL)
-		return err_set(e, ERR_PROTO, 0,
-		    "member \"%s\": a NUL character in a string", key);
-	*out = pool_strndup(pool, s, len);
-	if (*out == NULL)
-		return err_set(
-		    e, ERR_NOMEM, 0, "member \"%s\": no room for it", key);
-	return 0;
-}
-
-int
-json_str(const struct json *j, const char *key, size_t max, struct pool *pool,
-    char **out, struct err *e)
-{
-	const json_t *v = member(j, key);
-
-	*out = NULL;
-	if (v == NULL)
-		return missing(j, key, e);
-	return copy_str(v, key, max, pool, out, e);
-}
-
-int
-json_opt_str(const struct json *j, const char *key, size_t max,
-    struct pool *pool, char **out, struct err *e)
-{
-	const json_t *v = member(j, key);
-
-	*out = NULL;
-	if (v == NULL)
-		return 0;
-	return copy_str(v, key, max, pool, out, e);
-}
-
-int
-json_int(const struct json *j, const char *key, int64_t *out, struct err *e)
-{
-	if (member(j, key) == NULL) {
-		*out = 0;
-		return missing(j, key, e);
-	}
-	return json_opt_int(j, key, 0, out, e);
-}
-
-int
-json_opt_int(const struct json *j, const char *key, int64_t dflt, int64_t *out,
-    struct err *e)
-{
-	const json_t *v = member(j, key);
-
-	*out = dflt;
-	if (v == NULL)
-		return 0;
-	if (!json_is_integer(v))
-		return wrong_type(key, "a whole number", v, e);
-	*out = json_integer_value(v);
-	return 0;
-}
-
-int
-json_opt_bool(
-    const struct json *j, const char *key, bool dflt, bool *out, struct err *e)
-{
-	const json_t *v = member(j, key);
-
-	*out = dflt;
-	if (v == NULL)
-		return 0;
-	if (!json_is_boolean(v))
-		return wrong_type(key, "true or false", v, e);
-	*out = json_is_true(v);
-	return 0;
-}
-
 const struct json *
 json_get_object(const struct json *j, const char *key)
 {
-	json_t *v = member(j, key);
+	json_t *v = json_object_get(value(j), key);
 
 	return v != NULL && json_typeof(v) == JSON_OBJECT ? ours(v) : NULL;
 }
@@ -382,7 +248,7 @@ json_get_object(const struct json *j, const char *key)
 const struct json *
 json_get_array(const struct json *j, const char *key)
 {
-	json_t *v = member(j, key);
+	json_t *v = json_object_get(value(j), key);
 
 	return json_is_array(v) ? ours(v) : NULL;
 }
@@ -423,6 +289,18 @@ const char *
 json_get_text(const struct json *j, const char *key)
 {
 	return json_text(ours(json_object_get(value(j), key)));
+}
+
+int64_t
+json_get_int(const struct json *j, const char *key)
+{
+	return json_integer_value(json_object_get(value(j), key));
+}
+
+bool
+json_get_bool(const struct json *j, const char *key)
+{
+	return json_is_true(json_object_get(value(j), key));
 }
 
 void
@@ -512,12 +390,6 @@ json_set_bool(struct json *j, const char *key, bool b)
 	(void)put(j, key, json_boolean(b));
 }
 
-void
-json_set_null(struct json *j, const char *key)
-{
-	(void)put(j, key, json_null());
-}
-
 struct json *
 json_set_object(struct json *j, const char *key)
 {
@@ -534,12 +406,6 @@ void
 json_set(struct json *j, const char *key, struct json *taken)
 {
 	(void)put(j, key, value(taken));
-}
-
-void
-json_push(struct json *array, struct json *taken)
-{
-	(void)push(array, value(taken));
 }
 
 void

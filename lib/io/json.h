@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * JSON (jansson stays behind this line): strict typed getters for what others
- * sent, and building what we send.  Depth, bytes and string lengths are
- * bounded.  A getter that finds another type, or a text that is too long,
- * fails with the member's name; null counts as missing.
+ * JSON (jansson stays behind this line): getters for what others sent, and
+ * building what we send.  Depth is bounded.  null counts as missing, and so does
+ * a text with NUL inside.
  */
 #pragma once
 
@@ -14,7 +13,6 @@
 #include "lib/base/buf.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/err.h"
-#include "lib/base/pool.h"
 
 struct json; /* borrowed from its root unless json_parse/json_object made it */
 
@@ -27,30 +25,16 @@ DEFINE_AUTO(struct json, json_free)
 
 bool json_is_object(const struct json *);
 
-/*
- * Required members: 0, or -1 when missing or wrong.  Strings are copied into
- * the pool; NUL inside is refused; max is in bytes.
- */
-int json_str(const struct json *, const char *key, size_t max, struct pool *,
-    char **, struct err *);
-int json_int(const struct json *, const char *key, int64_t *, struct err *);
-
-/* Optional members: the default when missing or null; -1 only when wrong. */
-int json_opt_str(const struct json *, const char *key, size_t max,
-    struct pool *, char **, struct err *); /* default NULL */
-int json_opt_int(const struct json *, const char *key, int64_t dflt, int64_t *,
-    struct err *);
-int json_opt_bool(
-    const struct json *, const char *key, bool dflt, bool *, struct err *);
-
-/* A member of that type or NULL: for tolerant readers.  Borrowed. */
+/* A member of that type, or NULL, 0 and false.  Borrowed. */
 const struct json *json_get_object(const struct json *, const char *key);
 const struct json *json_get_array(const struct json *, const char *key);
 size_t json_len(const struct json *array); /* 0 when NULL */
 const struct json *json_at(const struct json *array, size_t);
 const char *json_text(const struct json *); /* of a string value, or NULL */
 int json_number(const struct json *, int64_t *); /* of an integer, or -1 */
-const char *json_get_text(const struct json *, const char *key); /* or NULL */
+const char *json_get_text(const struct json *, const char *key);
+int64_t json_get_int(const struct json *, const char *key);
+bool json_get_bool(const struct json *, const char *key);
 
 /* Call fn for each member of an object. */
 void json_each(const struct json *object,
@@ -70,11 +54,9 @@ void json_set_str(
     struct json *, const char *key, const char *); /* NULL: null */
 void json_set_int(struct json *, const char *key, int64_t);
 void json_set_bool(struct json *, const char *key, bool);
-void json_set_null(struct json *, const char *key);
 struct json *json_set_object(struct json *, const char *key); /* borrowed */
 struct json *json_set_array(struct json *, const char *key);  /* borrowed */
 void json_set(struct json *, const char *key, struct json *taken);
-void json_push(struct json *array, struct json *taken);
 void json_push_str(struct json *array, const char *);
 void json_push_int(struct json *array, int64_t);
 struct json *json_push_object(struct json *array); /* borrowed */
