@@ -48,18 +48,6 @@ out_lines(FILE *to, const char *s)
 	fputs(copy, to);
 }
 
-int64_t
-out_number(const struct json *o, const char *key)
-{
-	return json_get_int(o, key);
-}
-
-bool
-out_flag(const struct json *o, const char *key)
-{
-	return json_get_bool(o, key);
-}
-
 bool
 out_is(const struct json *o, const char *key, const char *value)
 {

@@ -27,8 +27,6 @@ char *out_text(const struct json *, const char *key);
 char *out_copy(const char *); /* the same of a text in hand */
 const char *out_or_empty(const char *);
 void out_lines(FILE *, const char *); /* a text as it is, line by line */
-int64_t out_number(const struct json *, const char *key);
-bool out_flag(const struct json *, const char *key);
 bool out_is(const struct json *, const char *key, const char *value);
 
 /* "9,680" in out, which is returned. */

@@ -87,7 +87,7 @@ advice(const struct json *cert, const struct json *trouble)
 		return "run the reload command by hand and mend what it says";
 	if (out_is(cert, "next", "wait for you"))
 		return "mend the cause, then: acmectl reload";
-	return out_flag(trouble, "operator")
+	return json_get_bool(trouble, "operator")
 		   ? "mend the cause, then: acmectl renew NAME"
 		   : "nothing yet: acmed tries again by itself";
 }
@@ -166,7 +166,7 @@ trouble(const struct ctl *ctl, const struct json *cert, const char *key)
 	AUTO(free) char *what = out_text(t, "text");
 	AUTO(free) char *url = out_text(t, "url");
 	AUTO(free) char *waits = out_text(cert, "waiting_for");
-	int64_t failures = out_number(t, "failures");
+	int64_t failures = json_get_int(t, "failures");
 	char last[OUT_SPAN];
 
 	if (t == NULL)
@@ -220,7 +220,7 @@ static void
 left_out(const struct ctl *ctl, const struct json *cert)
 {
 	const struct json *list = json_get_array(cert, "left_out");
-	int64_t n = out_number(cert, "left_out_count");
+	int64_t n = json_get_int(cert, "left_out_count");
 	char buf[OUT_TEXT], since[OUT_SPAN], again[OUT_SPAN];
 	size_t i;
 
@@ -228,7 +228,7 @@ left_out(const struct ctl *ctl, const struct json *cert)
 		return;
 	heading(ctl, cert);
 	printf(": without %lld of its %lld names, which fail\n", (long long)n,
-	    (long long)out_number(cert, "names_count"));
+	    (long long)json_get_int(cert, "names_count"));
 	for (i = 0; i < json_len(list); i++) {
 		const struct json *one = json_at(list, i);
 		AUTO(free) char *name = out_text(one, "name");
@@ -340,10 +340,10 @@ static void
 progress(const struct json *root)
 {
 	const struct json *q = json_get_object(root, "queue");
-	int64_t done = out_number(q, "done"),
-		running = out_number(q, "running");
-	int64_t waiting = out_number(q, "waiting");
-	int64_t limited = out_number(q, "limited");
+	int64_t done = json_get_int(q, "done"),
+		running = json_get_int(q, "running");
+	int64_t waiting = json_get_int(q, "waiting");
+	int64_t limited = json_get_int(q, "limited");
 	char a[OUT_COUNT], b[OUT_COUNT], c[OUT_COUNT], d[OUT_COUNT];
 	char ends[OUT_SPAN];
 
@@ -367,7 +367,7 @@ wrong_clock(const struct json *root)
 	AUTO(free) char *now = out_text(root, "now");
 	AUTO(free) char *saved = out_text(root, "state_saved");
 
-	if (out_flag(root, "clock_right"))
+	if (json_get_bool(root, "clock_right"))
 		return;
 	puts("The clock of this machine is wrong: nothing is renewed until it "
 	     "is right, or a\nCA confirms it.");
@@ -383,27 +383,28 @@ verdict(const struct ctl *ctl, const struct json *root)
 {
 	const struct json *n = json_get_object(root, "counts");
 	AUTO(free) char *version = out_text(root, "version");
-	int64_t total = out_number(n, "certificates");
-	bool well = out_flag(root, "healthy");
+	int64_t total = json_get_int(n, "certificates");
+	bool well = json_get_bool(root, "healthy");
 	AUTO(buf_done) struct buf line = BUF_INIT(EVENT_MAX);
 	char num[OUT_COUNT];
 
 	buf_printf(&line, "acmed %s: %s certificate%s", out_or_empty(version),
 	    out_count(total, num), total == 1 ? "" : "s");
-	buf_printf(&line, ", %s valid", out_count(out_number(n, "valid"), num));
-	if (out_number(n, "busy") != 0)
+	buf_printf(
+	    &line, ", %s valid", out_count(json_get_int(n, "valid"), num));
+	if (json_get_int(n, "busy") != 0)
 		buf_printf(&line, ", %s under way",
-		    out_count(out_number(n, "busy"), num));
-	if (out_number(n, "failing") != 0)
+		    out_count(json_get_int(n, "busy"), num));
+	if (json_get_int(n, "failing") != 0)
 		buf_printf(&line, ", %s in trouble",
-		    out_count(out_number(n, "failing"), num));
+		    out_count(json_get_int(n, "failing"), num));
 	buf_puts(&line, well ? "." : ": something needs you.");
 	out_colour(ctl, well ? OUT_GREEN : OUT_RED);
 	out_fold(buf_str(&line), 2);
 	out_plain(ctl);
 	progress(root);
 	wrong_clock(root);
-	if (out_number(n, "unsaved") != 0)
+	if (json_get_int(n, "unsaved") != 0)
 		puts("The state folder cannot be written: look at its disk "
 		     "and at acmed's log.");
 }
@@ -415,14 +416,14 @@ ca_trouble(const struct ctl *ctl, const struct json *ca)
 	AUTO(free) char *why = out_text(ca, "trouble");
 	AUTO(free) char *url = out_text(ca, "url");
 	AUTO(free) char *hint = out_text(ca, "hint");
-	int64_t queued = out_number(ca, "queued");
+	int64_t queued = json_get_int(ca, "queued");
 	char at[OUT_SPAN], n[OUT_COUNT], buf[OUT_TEXT];
 
 	if (why == NULL)
 		return;
 	out_relative(ca, "next_at", at, sizeof(at));
 	putchar('\n');
-	out_colour(ctl, out_flag(ca, "stopped") ? OUT_RED : OUT_YELLOW);
+	out_colour(ctl, json_get_bool(ca, "stopped") ? OUT_RED : OUT_YELLOW);
 	printf("CA %s", out_or_empty(name));
 	out_plain(ctl);
 	puts(": cannot be used now");
@@ -433,11 +434,12 @@ ca_trouble(const struct ctl *ctl, const struct json *ca)
 	    out_count(queued, n), queued == 1 ? "" : "s");
 	out_line("waiting:", queued == 0 ? NULL : buf);
 	(void)snprintf(buf, sizeof(buf), "ask again %s", at);
-	out_line("acmed will:",
-	    out_flag(ca, "stopped") ? "wait for you, and not ask it" : buf);
+	out_line("acmed will:", json_get_bool(ca, "stopped")
+				    ? "wait for you, and not ask it"
+				    : buf);
 	out_line(
 	    "you should:", hint != NULL ? hint
-			   : out_flag(ca, "stopped")
+			   : json_get_bool(ca, "stopped")
 			       ? "mend the cause, then: acmectl reload"
 			       : "nothing yet: acmed asks again by itself");
 }
@@ -575,10 +577,10 @@ print_status(const struct ctl *ctl, const struct json *root)
 		table_head(ctl);
 	for (i = 0; i < n; i++)
 		row(ctl, json_at(certs, i));
-	if (out_number(root, "not_shown") != 0)
+	if (json_get_int(root, "not_shown") != 0)
 		printf("  ... and %lld more, none of them worse "
 		       "(acmectl status --all, up to 5000)\n",
-		    (long long)out_number(root, "not_shown"));
+		    (long long)json_get_int(root, "not_shown"));
 	limits(ctl, certs);
 	unconfigured(ctl, root);
 	for (i = 0; i < json_len(cas); i++)
@@ -627,7 +629,7 @@ print_cert(const struct ctl *ctl, const struct json *c)
 	out_title(ctl, out_or_empty(name));
 	out_words(c, "names:", "names");
 	labelled(c, first, NELEM(first));
-	if (out_flag(c, "rehearsing"))
+	if (json_get_bool(c, "rehearsing"))
 		out_line("rehearsal:",
 		    "at the CA's test directory: nothing is installed");
 	ca_line(c, true);

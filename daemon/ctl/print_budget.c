@@ -17,12 +17,13 @@ static void
 left(const struct json *o)
 {
 	char n[OUT_COUNT], of[OUT_COUNT], next[OUT_SPAN], full[OUT_SPAN];
-	int64_t have = out_number(o, "left");
+	int64_t have = json_get_int(o, "left");
 
 	out_relative(o, "next_at", next, sizeof(next));
 	out_relative(o, "full_at", full, sizeof(full));
 	printf("%s of %s%s", have == 0 ? "none" : out_count(have, n),
-	    out_count(out_number(o, "capacity"), of), have == 0 ? "" : " left");
+	    out_count(json_get_int(o, "capacity"), of),
+	    have == 0 ? "" : " left");
 	if (have == 0 && strncmp(next, "in ", 3) == 0)
 		printf(", next %s", next);
 	if (strncmp(full, "in ", 3) == 0)
@@ -53,10 +54,10 @@ limit(const struct json *o, bool with_left)
 	AUTO(free) char *name = out_text(o, "limit");
 	char n[OUT_COUNT], span[OUT_SPAN];
 
-	str_ago(out_number(o, "period_s"), span, sizeof(span));
+	str_ago(json_get_int(o, "period_s"), span, sizeof(span));
 	printf("  %-11s %s %s in %s", out_or_empty(name),
-	    out_count(out_number(o, "capacity"), n), counts(out_or_empty(name)),
-	    span);
+	    out_count(json_get_int(o, "capacity"), n),
+	    counts(out_or_empty(name)), span);
 	if (with_left) {
 		fputs(": ", stdout);
 		left(o);
@@ -96,7 +97,7 @@ budget_of(const struct ctl *ctl, const struct json *ca)
 	out_colour(ctl, OUT_BOLD);
 	fputs(out_or_empty(name), stdout);
 	out_plain(ctl);
-	puts(out_flag(ca, "staging") ? " (for tests)" : "");
+	puts(json_get_bool(ca, "staging") ? " (for tests)" : "");
 	for (i = 0; i < json_len(limits); i++)
 		limit(json_at(limits, i), true);
 	for (i = 0; i < NELEM(keys); i++) {
@@ -105,9 +106,9 @@ budget_of(const struct ctl *ctl, const struct json *ca)
 	}
 	if (n == 0)
 		puts("  nothing is used of any limit that is known");
-	if (out_number(ca, "not_shown") != 0)
+	if (json_get_int(ca, "not_shown") != 0)
 		printf("    ... and %s more, none of them emptier\n",
-		    out_count(out_number(ca, "not_shown"), num));
+		    out_count(json_get_int(ca, "not_shown"), num));
 }
 
 void

@@ -50,7 +50,7 @@ reason(const struct json *root, size_t r)
 	size_t i;
 
 	if (all != NULL)
-		total = out_number(all, reasons[r].why);
+		total = json_get_int(all, reasons[r].why);
 	if (total == 0)
 		return;
 	for (i = 0; i < json_len(orders) && shown < FIRST_MAX; i++) {
@@ -96,8 +96,8 @@ static void
 print_orders(const struct ctl *ctl, const struct json *root)
 {
 	const struct json *orders = json_get_array(root, "orders");
-	int64_t n = out_number(root, "n_orders"), limited = 0, moved = 0;
-	int64_t hidden = out_number(root, "orders_not_shown");
+	int64_t n = json_get_int(root, "n_orders"), limited = 0, moved = 0;
+	int64_t hidden = json_get_int(root, "orders_not_shown");
 	char num[OUT_COUNT];
 	size_t i;
 
@@ -132,7 +132,7 @@ print_forgotten(const struct ctl *ctl, const struct json *root)
 {
 	const struct json *list = json_get_array(root, "forgotten");
 	size_t i, n = json_len(list);
-	int64_t more = out_number(root, "forgotten_not_shown");
+	int64_t more = json_get_int(root, "forgotten_not_shown");
 	char num[OUT_COUNT];
 
 	if (n == 0)
@@ -170,7 +170,7 @@ print_reloads(const struct ctl *ctl, const struct json *root)
 			    out_or_empty(json_text(json_at(argv, j))));
 		copy = out_copy(buf_str(&text));
 		printf("  for %s: ",
-		    out_count(out_number(r, "certificates"), num));
+		    out_count(json_get_int(r, "certificates"), num));
 		out_fold(out_or_empty(copy), 8);
 	}
 	if (i < json_len(list))
@@ -205,8 +205,8 @@ print_when(const struct json *root)
 void
 print_plan(const struct ctl *ctl, const struct json *root, const char *file)
 {
-	int64_t same = out_number(root, "n_unchanged");
-	bool orders = out_number(root, "n_orders") != 0;
+	int64_t same = json_get_int(root, "n_unchanged");
+	bool orders = json_get_int(root, "n_orders") != 0;
 	char num[OUT_COUNT];
 
 	printf("%s: nothing has been changed yet.\n\n", file);
