@@ -477,21 +477,7 @@ decode_challenge(
 		return err_nomem(e, "challenge");
 	c->status = status_of(o, BIT(ACME_PENDING) | BIT(ACME_PROCESSING) |
 				     BIT(ACME_VALID) | BIT(ACME_INVALID));
-	return get_error(o, &c->has_error, &c->error, e);
-}
-
-int
-challenge_decode(const char *text, size_t len, struct pool *pool,
-    struct challenge *c, struct err *e)
-{
-	AUTO(json_free) struct json *o = NULL;
-
-	*c = (struct challenge){ 0 };
-	o = parse_object("challenge", text, len, e);
-	if (o == NULL)
-		return -1;
-	if (decode_challenge(o, pool, c, e) == -1)
-		return err_wrap(e, "challenge");
+	c->has_error = json_get_object(o, "error") != NULL;
 	return 0;
 }
 
@@ -564,8 +550,6 @@ authz_decode(const char *text, size_t len, struct pool *pool, struct authz *a,
 	    decode_ident(
 		json_get_object(o, "identifier"), pool, &a->ident, e) == -1)
 		return err_wrap(e, "authorization");
-	a->wildcard = json_get_bool(o, "wildcard");
-	a->expires = get_expires(o);
 	if (decode_challenges(json_get_array(o, "challenges"), pool, a, e) ==
 	    -1)
 		return err_wrap(e, "authorization of %s", a->ident.value);

@@ -82,14 +82,11 @@ struct challenge {               /* one of a type we know */
 	const char *url, *token; /* token passed str_is_token() */
 	enum acme_status status; /* pending processing valid invalid */
 	bool has_error;
-	struct err error;
 };
 
 struct authz {
 	enum acme_status status;
-	int64_t expires;
 	struct ident ident;
-	bool wildcard;
 	struct challenge *http01; /* NULL: not offered */
 	const char *offered; /* "dns-01, tls-alpn-01": for the error text */
 	bool has_error;      /* some challenge's error, whatever its type */
@@ -97,6 +94,3 @@ struct authz {
 };
 int authz_decode(
     const char *, size_t, struct pool *, struct authz *, struct err *);
-/* A challenge object on its own: the reply to answering one. */
-int challenge_decode(
-    const char *, size_t, struct pool *, struct challenge *, struct err *);
