@@ -71,20 +71,6 @@ key_type_name(enum key_type type)
 	return type < KEY_TYPE__COUNT ? types[type].name : NULL;
 }
 
-int
-key_type_from_name(const char *name, enum key_type *type)
-{
-	enum key_type t;
-
-	for (t = 0; t < KEY_TYPE__COUNT; t++) {
-		if (strcmp(types[t].name, name) != 0)
-			continue;
-		*type = t;
-		return 0;
-	}
-	return -1;
-}
-
 static struct key *
 key_new(struct err *e)
 {

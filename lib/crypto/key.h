@@ -27,9 +27,8 @@ enum key_type {
 #define KEY_ID_LEN  64
 #define KEY_PEM_MAX 8192
 
-/* "ec256", ...; NULL when out of range.  -1 when unknown. */
+/* "ec256", ...; NULL when out of range. */
 const char *key_type_name(enum key_type);
-int key_type_from_name(const char *, enum key_type *);
 
 /* A new key, from the system's random numbers.  May take seconds for RSA. */
 struct key *key_generate(enum key_type, struct err *); /* NULL on failure */

@@ -37,18 +37,12 @@ test_type_names(void **state)
 {
 	static const char *const names[] = { "ec256", "ec384", "rsa2048",
 		"rsa3072", "rsa4096" };
-	enum key_type t, got;
+	enum key_type t;
 
 	(void)state;
-	for (t = 0; t < KEY_TYPE__COUNT; t++) {
+	for (t = 0; t < KEY_TYPE__COUNT; t++)
 		assert_string_equal(key_type_name(t), names[t]);
-		assert_int_equal(key_type_from_name(names[t], &got), 0);
-		assert_int_equal(got, t);
-	}
 	assert_null(key_type_name(KEY_TYPE__COUNT));
-	assert_int_equal(key_type_from_name("ec521", &got), -1);
-	assert_int_equal(key_type_from_name("", &got), -1);
-	assert_int_equal(key_type_from_name("EC256", &got), -1);
 }
 
 /* The id is the hash of what openssl calls the public key. */
