@@ -45,7 +45,6 @@ struct http {
 	unsigned n_listeners; /* of calls: those with on_data */
 	bool busy;            /* in act(), which destroys it when it is dead */
 	bool dead;
-	bool stale;   /* forget the connections when no call is left */
 	bool settled; /* what a new connection speaks is known */
 };
 
@@ -161,16 +160,6 @@ new_multi(struct http *h)
 	return m;
 }
 
-/* Closes every connection, too. */
-static void
-free_multi(struct http *h)
-{
-	if (h->multi != NULL)
-		(void)curl_multi_cleanup(h->multi);
-	while (!LIST_EMPTY(&h->watches))
-		unwatch(LIST_FIRST(&h->watches));
-}
-
 static void
 destroy(struct http *h)
 {
@@ -180,7 +169,10 @@ destroy(struct http *h)
 		LIST_REMOVE(c, link);
 		call_free(c);
 	}
-	free_multi(h);
+	if (h->multi != NULL) /* closes every connection, too */
+		(void)curl_multi_cleanup(h->multi);
+	while (!LIST_EMPTY(&h->watches))
+		unwatch(LIST_FIRST(&h->watches));
 	curl_easy_cleanup(h->dummy);
 	loop_timer_free(h->timer);
 	free(h->agent);
@@ -268,20 +260,6 @@ recycle(struct http *h, struct http_call *c)
 	h->n_idle++;
 }
 
-/* Only the multi handle knows the idle connections: they go with it. */
-static void
-renew_multi(struct http *h)
-{
-	CURLM *m = new_multi(h);
-
-	if (m == NULL)
-		return; /* still stale: tried again after the next call */
-	free_multi(h);
-	loop_timer_stop(h->timer);
-	h->multi = m;
-	h->stale = false;
-}
-
 /* The caller will hear no more of c. */
 static void
 end_call(struct http_call *c)
@@ -293,8 +271,6 @@ end_call(struct http_call *c)
 	c->over = true;
 	if (c->on_data != NULL)
 		h->n_listeners--;
-	if (h->stale && LIST_EMPTY(&h->calls))
-		renew_multi(h);
 }
 
 void
@@ -314,21 +290,12 @@ http_free(struct http *h)
 
 	if (h == NULL)
 		return;
-	h->stale = false;
 	while ((c = LIST_FIRST(&h->calls)) != NULL)
 		http_cancel(c);
 	if (h->busy)
 		h->dead = true;
 	else
 		destroy(h);
-}
-
-void
-http_close_idle(struct http *h)
-{
-	h->stale = true;
-	if (LIST_EMPTY(&h->calls))
-		renew_multi(h);
 }
 
 /* Pass on what on_data has not seen; c may be gone afterwards. */

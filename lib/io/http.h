@@ -57,18 +57,15 @@ struct http *http_new(struct loop *, const char *user_agent, struct err *);
 void http_free(struct http *); /* cancels what is under way */
 DEFINE_AUTO(struct http, http_free)
 
+/*
+ * When a connection that lay idle ends before a byte of the reply came, libcurl
+ * repeats the request on a new one, POSTs too.  http repeats GET and HEAD once
+ * more when the exchange broke later; POSTs whose fate is unknown end in
+ * ERR_NET.
+ */
 struct http_call *http_start(struct http *, const struct http_req *,
     http_done *, void *arg, struct err *); /* NULL on failure */
 void http_cancel(struct http_call *);      /* NULL is fine */
-
-/*
- * Forget idle connections: at once, or when no call is left under way.  Not
- * needed for dead ones: when a connection that lay idle ends before a byte of
- * the reply came, libcurl repeats the request on a new one, POSTs too.  http
- * repeats GET and HEAD once more when the exchange broke later; POSTs whose
- * fate is unknown end in ERR_NET.
- */
-void http_close_idle(struct http *);
 
 /* The name and versions for User-Agent: "acmed/0.1.0 libcurl/7.88.1". */
 const char *http_agent(
@@ -80,6 +77,5 @@ const char *http_body(const struct http_reply *, size_t *len); /* NUL behind */
 /* The i-th header of that name (any case), or NULL. */
 const char *http_header(
     const struct http_reply *, const char *name, unsigned i);
-const char *http_url(const struct http_reply *); /* after redirects */
 /* How long it took, by clock_mono_ms(). */
 uint32_t http_ms(const struct http_reply *);

@@ -534,12 +534,6 @@ http_header(const struct http_reply *r, const char *name, unsigned i)
 	return NULL;
 }
 
-const char *
-http_url(const struct http_reply *r)
-{
-	return r->url;
-}
-
 uint32_t
 http_ms(const struct http_reply *r)
 {

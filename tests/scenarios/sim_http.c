@@ -203,12 +203,6 @@ http_cancel(struct http_call *c)
 		call_free(c);
 }
 
-void
-http_close_idle(struct http *h)
-{
-	(void)h;
-}
-
 const char *
 http_agent(const char *version, const char *suffix, char *out, size_t size)
 {
@@ -239,13 +233,6 @@ http_header(const struct http_reply *r, const char *name, unsigned i)
 		if (strcasecmp(r->names[at], name) == 0 && i-- == 0)
 			return r->values[at];
 	return NULL;
-}
-
-const char *
-http_url(const struct http_reply *r)
-{
-	(void)r;
-	return "";
 }
 
 uint32_t
