@@ -63,7 +63,7 @@ struct responder {
 	struct responder_stats stats;
 	struct conn *conns;
 	struct conns live, idle_slots; /* live: the oldest first */
-	bool draining, resting;
+	bool resting;
 	int64_t date_s;
 	char date[DATE_MAX];
 	size_t out_len;
@@ -316,7 +316,7 @@ answer(struct conn *c, const struct http01_request *q)
 
 	if (q->body)
 		then = THEN_LINGER;
-	else if (!q->keep_alive || r->draining)
+	else if (!q->keep_alive)
 		then = THEN_CLOSE;
 	r->stats.requests++;
 	r->out_len = 0;
@@ -407,8 +407,6 @@ conn_resume(struct conn *c)
 		return false;
 	}
 	conn_answered(c, c->then);
-	if (c->fd != -1 && c->r->draining && c->in == NULL && !c->lingering)
-		conn_close(c);
 	return c->fd != -1;
 }
 
@@ -590,30 +588,6 @@ responder_stats(const struct responder *r, struct responder_stats *out)
 	*out = r->stats;
 }
 
-static void
-stop_listening(struct responder *r)
-{
-	while (r->listeners_len > 0)
-		loop_fd_free(r->listeners[--r->listeners_len]);
-}
-
-void
-responder_drain(struct responder *r)
-{
-	struct conn *c, *next;
-	char byte;
-
-	r->draining = true;
-	stop_listening(r);
-	for (c = TAILQ_FIRST(&r->live); c != NULL; c = next) {
-		next = TAILQ_NEXT(c, link);
-		/* A request that waits in the kernel is one that we took. */
-		if (c->in == NULL && c->out == NULL &&
-		    recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
-			conn_close(c);
-	}
-}
-
 void
 responder_free(struct responder *r)
 {
@@ -621,7 +595,8 @@ responder_free(struct responder *r)
 
 	if (r == NULL)
 		return;
-	stop_listening(r);
+	while (r->listeners_len > 0)
+		loop_fd_free(r->listeners[--r->listeners_len]);
 	free(r->listeners);
 	while (r->conns != NULL && (c = TAILQ_FIRST(&r->live)) != NULL)
 		conn_close(c);

@@ -36,8 +36,6 @@ struct responder_stats {
 struct responder *responder_new(struct loop *, const int *fds, size_t n,
     const struct responder_conf *, struct tokens *, struct err *);
 void responder_stats(const struct responder *, struct responder_stats *);
-/* Stop accepting; finish what is being answered; idle ones are closed. */
-void responder_drain(struct responder *);
 void responder_free(struct responder *);
 DEFINE_AUTO(struct responder, responder_free)
 

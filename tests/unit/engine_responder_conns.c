@@ -293,60 +293,17 @@ the_told_may_withdraw(void **state)
 	assert_int_equal(t.fetched, 1);
 }
 
+/* The sockets are the caller's: who comes between two of us is served. */
 static void
-on_fetched_drain(void *arg, const char *token)
+the_next_serves_who_waits(void **state)
 {
-	(void)arg;
-	(void)token;
-	responder_drain(t.r);
-}
-
-static void
-the_told_may_drain(void **state)
-{
-	struct peer p;
+	struct peer late;
 
 	(void)state;
 	start();
-	assert_int_equal(
-	    tokens_publish(t.tokens, TOKEN, AUTHZ, on_fetched_drain, NULL, &e),
-	    0);
-	peer_open(&p, 0);
-	say(&p, GET(PATH TOKEN) GET("/"));
-	expect_end(&p, OK KEEP AUTHZ);
-	peer_close(&p);
-	assert_int_equal(stats().open, 0);
-}
-
-static void
-drain(void **state)
-{
-	struct peer idle, half, waiting, late;
-
-	(void)state;
-	start();
-	peer_open(&idle, 0);
-	peer_open(&half, 0);
-	peer_open(&waiting, 0);
-	say(&half, "GET " PATH TOKEN " HT");
-	settle();
-	say(&waiting, GET(PATH TOKEN)); /* not read yet */
-	responder_drain(t.r);
-	assert_int_equal(stats().open, 2);
+	responder_free(t.r);
 	peer_open(&late, 0);
 	say(&late, GET(PATH TOKEN));
-	expect_end(&idle, "");
-	expect_end(&waiting, OK CLOSE AUTHZ);
-	say(&half, "TP/1.1\r\nHost: h\r\n\r\n");
-	expect_end(&half, OK CLOSE AUTHZ);
-	assert_int_equal(stats().open, 0);
-	assert_int_equal(stats().accepted, 4);
-	peer_close(&idle);
-	peer_close(&half);
-	peer_close(&waiting);
-
-	/* The socket was the caller's: the next one serves who came late. */
-	responder_free(t.r);
 	start();
 	expect(&late, OK KEEP AUTHZ);
 	peer_close(&late);
@@ -402,8 +359,7 @@ main(void)
 		T(out_of_descriptors_drops_the_oldest),
 		T(out_of_descriptors_rests),
 		T(the_told_may_withdraw),
-		T(the_told_may_drain),
-		T(drain),
+		T(the_next_serves_who_waits),
 		T(peers_that_vanish),
 		T(over_ipv6),
 	};
