@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Durable files.  The order is always the same: final owner and mode while the
- * file is still empty, content, fsync, rename, fsync of the folder.
+ * Durable files.  The order is always the same: final mode while the file is
+ * still empty, content, fsync, rename, fsync of the folder.
  */
 #include "lib/base/fs.h"
 
@@ -164,10 +164,9 @@ fs_read(int dir, const char *name, struct buf *out, struct err *e)
 	return 0;
 }
 
-/* A new file with its final owner and mode, written but not durable yet. */
+/* A new file with its final mode, written but not durable yet. */
 static int
-create_open(
-    int dir, const struct fs_file *f, uid_t uid, gid_t gid, struct err *e)
+create_open(int dir, const struct fs_file *f, struct err *e)
 {
 	AUTO(close) int fd = -1;
 
@@ -178,7 +177,7 @@ create_open(
 	    f->mode & 0600);
 	if (fd == -1)
 		return err_set(e, ERR_SYS, errno, "create %s", f->name);
-	if (own(fd, f->mode, uid, gid) == -1 ||
+	if (own(fd, f->mode, KEEP_UID, KEEP_GID) == -1 ||
 	    write_all(fd, f->data, f->len) == -1) {
 		(void)err_set(e, ERR_SYS, errno, "write %s", f->name);
 		(void)unlinkat(dir, f->name, 0); /* the first error is told */
@@ -204,22 +203,6 @@ fs_stage_sync(int fd, const char *name, struct err *e)
 	return 0;
 }
 
-int
-fs_create(int dir, const char *name, const void *data, size_t len, mode_t mode,
-    uid_t uid, gid_t gid, struct err *e)
-{
-	const struct fs_file f = { name, data, len, mode };
-	int fd = create_open(dir, &f, uid, gid, e);
-
-	if (fd == -1)
-		return -1;
-	if (fs_stage_sync(fd, name, e) == -1) {
-		(void)unlinkat(dir, name, 0);
-		return -1;
-	}
-	return 0;
-}
-
 static int
 create_sync(
     int dir, const struct fs_file *f, const int *fds, size_t n, struct err *e)
@@ -242,7 +225,7 @@ fs_create_all(int dir, const struct fs_file *f, size_t n, struct err *e)
 
 	assert(n <= FILES_MAX);
 	for (made = 0; made < n; made++) {
-		fds[made] = create_open(dir, &f[made], KEEP_UID, KEEP_GID, e);
+		fds[made] = create_open(dir, &f[made], e);
 		if (fds[made] == -1)
 			break;
 		fs_stage_begin(fds[made]);
@@ -266,7 +249,7 @@ fs_stage(int dir, const char *name, const void *data, size_t len, mode_t mode,
 
 	if (temp_name(name, tmp, e) == -1)
 		return -1;
-	fd = create_open(dir, &f, KEEP_UID, KEEP_GID, &first);
+	fd = create_open(dir, &f, &first);
 	if (fd != -1)
 		return fd;
 	if (first.num != EEXIST) {
@@ -276,7 +259,7 @@ fs_stage(int dir, const char *name, const void *data, size_t len, mode_t mode,
 	}
 	/* A leftover is from a crash of our own: the folder is locked. */
 	(void)unlinkat(dir, tmp, 0);
-	return create_open(dir, &f, KEEP_UID, KEEP_GID, e);
+	return create_open(dir, &f, e);
 }
 
 void

@@ -32,13 +32,6 @@ int fs_read(int dir, const char *name, struct buf *out, struct err *);
 int fs_read_fd(int fd, struct buf *out, struct err *);
 
 /*
- * Create dir/name, which must not exist, with its final mode and owner, write
- * and fsync it.  The caller fsyncs dir.  On failure the file is gone.
- */
-int fs_create(int dir, const char *name, const void *, size_t, mode_t, uid_t,
-    gid_t, struct err *);
-
-/*
  * Replace dir/name by data, durably.  Whatever happens, a reader finds either
  * the whole old file or the whole new one.
  */

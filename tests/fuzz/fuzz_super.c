@@ -113,9 +113,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	memset(name, 'a', sizeof(name));
 	memcpy(name, "cert-", 5);
 	memcpy(name + 5 + 64, ".pem", 5);
-	must(fs_create(s.state.keeper, name, KEY, strlen(KEY), 0600, (uid_t)-1,
-		 (gid_t)-1, &e),
-	    &e);
+	must(fs_replace(s.state.keeper, name, KEY, strlen(KEY), 0600, &e), &e);
 	s.loop = loop_new(&e);
 	(void)children_init(&s, &e); /* there need be no programs */
 	must(reload_init(&s, &e), &e);

@@ -188,43 +188,31 @@ read_fd_starts_at_the_start(void **state)
 	assert_string_equal(b.data, big);
 }
 
+static int
+create(int fd, const char *name, const void *data, size_t len, mode_t mode,
+    struct err *e)
+{
+	const struct fs_file f = { name, data, len, mode };
+
+	return fs_create_all(fd, &f, 1, e);
+}
+
 static void
 create_is_exclusive_with_its_mode(void **state)
 {
 	struct err e;
 
 	(void)state;
-	assert_int_equal(fs_create(dir, "k", "key", 3, 0640, NOBODY, &e), 0);
+	assert_int_equal(create(dir, "k", "key", 3, 0640, &e), 0);
 	assert_holds("k", "key");
 	assert_mode("k", 0640);
-	assert_int_equal(fs_create(dir, "k", "new", 3, 0600, NOBODY, &e), -1);
+	assert_int_equal(create(dir, "k", "new", 3, 0600, &e), -1);
 	assert_int_equal(e.kind, ERR_SYS);
 	assert_int_equal(e.num, EEXIST);
 	assert_holds("k", "key");
-	assert_int_equal(fs_create(dir, "empty", NULL, 0, 0444, NOBODY, &e), 0);
+	assert_int_equal(create(dir, "empty", NULL, 0, 0444, &e), 0);
 	assert_mode("empty", 0444);
 	assert_holds("empty", "");
-}
-
-static void
-create_with_an_owner(void **state)
-{
-	struct stat st;
-	struct err e;
-
-	(void)state;
-	if (geteuid() != 0)
-		skip();
-	assert_int_equal(fs_create(dir, "k", "key", 3, 0640, 12, 34, &e), 0);
-	assert_int_equal(fstatat(dir, "k", &st, 0), 0);
-	assert_int_equal(st.st_uid, 12);
-	assert_int_equal(st.st_gid, 34);
-	assert_mode("k", 0640);
-	assert_int_equal(
-	    fs_create(dir, "g", "key", 3, 0640, (uid_t)-1, 34, &e), 0);
-	assert_int_equal(fstatat(dir, "g", &st, 0), 0);
-	assert_int_equal(st.st_uid, 0);
-	assert_int_equal(st.st_gid, 34);
 }
 
 static void
@@ -236,10 +224,9 @@ create_never_writes_through_a_link(void **state)
 	put("victim", "old");
 	assert_int_equal(symlinkat("victim", dir, "k"), 0);
 	assert_int_equal(symlinkat("nowhere", dir, "dangling"), 0);
-	assert_int_equal(fs_create(dir, "k", "new", 3, 0600, NOBODY, &e), -1);
+	assert_int_equal(create(dir, "k", "new", 3, 0600, &e), -1);
 	assert_int_equal(e.num, EEXIST);
-	assert_int_equal(
-	    fs_create(dir, "dangling", "new", 3, 0600, NOBODY, &e), -1);
+	assert_int_equal(create(dir, "dangling", "new", 3, 0600, &e), -1);
 	assert_int_equal(e.num, EEXIST);
 	assert_false(exists("nowhere"));
 	assert_holds("victim", "old");
@@ -255,8 +242,7 @@ names_are_single(void **state)
 
 	(void)state;
 	for (i = 0; i < NELEM(bad); i++) {
-		assert_int_equal(
-		    fs_create(dir, bad[i], "", 0, 0600, NOBODY, &e), -1);
+		assert_int_equal(create(dir, bad[i], "", 0, 0600, &e), -1);
 		assert_int_equal(e.num, EINVAL);
 		assert_int_equal(fs_replace(dir, bad[i], "", 0, 0600, &e), -1);
 		assert_int_equal(e.num, EINVAL);
@@ -384,8 +370,7 @@ disk_full_leaves_the_old(void **state)
 		if (fs_replace(dir, "f", big, sizeof(big), 0600, &e) != -1 ||
 		    e.kind != ERR_SYS || e.num != EFBIG)
 			_exit(1);
-		if (fs_create(dir, "g", big, sizeof(big), 0600, NOBODY, &e) !=
-			-1 ||
+		if (create(dir, "g", big, sizeof(big), 0600, &e) != -1 ||
 		    e.num != EFBIG)
 			_exit(2);
 		_exit(0);
@@ -499,7 +484,7 @@ make_dir_makes_and_mends(void **state)
 	fd = fs_make_dir(dir, "d", 0755, NOBODY, &e);
 	assert_int_not_equal(fd, -1);
 	assert_mode("d", 0755);
-	assert_int_equal(fs_create(fd, "f", "x", 1, 0600, NOBODY, &e), 0);
+	assert_int_equal(create(fd, "f", "x", 1, 0600, &e), 0);
 	again = fs_make_dir(dir, "d", 0700, NOBODY, &e);
 	assert_int_not_equal(again, -1);
 	assert_mode("d", 0700);
@@ -549,7 +534,7 @@ remove_files_and_folders(void **state)
 	assert_int_equal(e.num, ENOENT);
 
 	sub = fs_make_dir(dir, "d", 0700, NOBODY, &e);
-	assert_int_equal(fs_create(sub, "a", "x", 1, 0600, NOBODY, &e), 0);
+	assert_int_equal(create(sub, "a", "x", 1, 0600, &e), 0);
 	assert_int_equal(symlinkat("../kept", sub, "b"), 0);
 	assert_int_equal(fs_remove(dir, "d", &e), 0);
 	assert_false(exists("d"));
@@ -695,7 +680,6 @@ main(void)
 		T(read_of_a_file_without_size),
 		T(read_fd_starts_at_the_start),
 		T(create_is_exclusive_with_its_mode),
-		T(create_with_an_owner),
 		T(create_never_writes_through_a_link),
 		T(names_are_single),
 		T(replace_new_and_old),

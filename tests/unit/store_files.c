@@ -178,9 +178,7 @@ write_file(const struct fix *f, const char *kind, const char *name,
 	int fd = fs_open_dir(f->dir, kind, NULL);
 
 	assert_int_not_equal(fd, -1);
-	assert_int_equal(
-	    fs_create(fd, name, data, len, 0600, (uid_t)-1, (gid_t)-1, NULL),
-	    0);
+	assert_int_equal(fs_replace(fd, name, data, len, 0600, NULL), 0);
 	(void)close(fd);
 }
 
@@ -691,9 +689,8 @@ test_torn_events(void **state)
 	size_t i;
 
 	for (i = 0; i < NELEM(torn); i++) {
-		assert_int_equal(
-		    fs_create(f->dir, "events", torn[i], strlen(torn[i]), 0600,
-			(uid_t)-1, (gid_t)-1, &e),
+		assert_int_equal(fs_replace(f->dir, "events", torn[i],
+				     strlen(torn[i]), 0600, &e),
 		    0);
 		note(f, "{\"b\"}\n");
 		assert_events(f, want[i]);

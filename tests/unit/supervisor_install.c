@@ -55,9 +55,7 @@ put(int dir, const char *name, const char *text)
 {
 	struct err e;
 
-	(void)unlinkat(dir, name, 0);
-	if (fs_create(dir, name, text, strlen(text), 0600, (uid_t)-1, (gid_t)-1,
-		&e) == -1)
+	if (fs_replace(dir, name, text, strlen(text), 0600, &e) == -1)
 		fail_msg("%s", e.what);
 }
 

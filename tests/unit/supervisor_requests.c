@@ -116,8 +116,8 @@ put_key(void)
 	    "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
 	struct err e;
 
-	assert_int_equal(fs_create(s.state.keeper, "cert-" ID ".pem", pem,
-			     strlen(pem), 0600, (uid_t)-1, (gid_t)-1, &e),
+	assert_int_equal(fs_replace(s.state.keeper, "cert-" ID ".pem", pem,
+			     strlen(pem), 0600, &e),
 	    0);
 }
 
