@@ -2,6 +2,7 @@
 /* Folders of a test's own. */
 #pragma once
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,18 @@ folder_new(char *path, size_t size, const char *what)
 	(void)umask(022);
 	(void)snprintf(path, size, "/tmp/acmed-%s-XXXXXX", what);
 	assert_non_null(mkdtemp(path));
+}
+
+/* The same, opened. */
+static inline int
+folder_open(char *path, size_t size, const char *what)
+{
+	int fd;
+
+	folder_new(path, size, what);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_not_equal(fd, -1);
+	return fd;
 }
 
 static inline int

@@ -19,6 +19,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/fs.h"
 #include "lib/base/log.h"
+#include "tests/unit/folder.h"
 
 #define LOADED 64 /* of each role */
 
@@ -39,10 +40,7 @@ setup(void **state)
 	struct fix *f = calloc(1, sizeof(*f));
 	struct err e;
 
-	(void)snprintf(f->path, sizeof(f->path), "/tmp/keeper.XXXXXX");
-	assert_non_null(mkdtemp(f->path));
-	f->dir = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_int_not_equal(f->dir, -1);
+	f->dir = folder_open(f->path, sizeof(f->path), "keeper");
 	f->loop = loop_new(&e);
 	assert_non_null(f->loop);
 	f->ks = keys_new(f->dir, &e);
@@ -55,13 +53,11 @@ static int
 teardown(void **state)
 {
 	struct fix *f = *state;
-	int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	keys_free(f->ks);
 	loop_free(f->loop);
 	(void)close(f->dir);
-	assert_int_equal(fs_remove(tmp, f->path + strlen("/tmp/"), NULL), 0);
-	(void)close(tmp);
+	assert_int_equal(folder_remove(f->path), 0);
 	free(f);
 	return 0;
 }

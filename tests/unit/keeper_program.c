@@ -23,6 +23,7 @@
 #include "lib/base/log.h"
 #include "lib/config/config.h"
 #include "lib/ipc/chan.h"
+#include "tests/unit/folder.h"
 
 #define PROGRAM BINARY_DIR "/acmed-keeper"
 
@@ -169,10 +170,7 @@ setup(void **state)
 	struct err e;
 
 	*state = f;
-	(void)snprintf(f->path, sizeof(f->path), "/tmp/keeper.XXXXXX");
-	assert_non_null(mkdtemp(f->path));
-	f->dir = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_int_not_equal(f->dir, -1);
+	f->dir = folder_open(f->path, sizeof(f->path), "keeper");
 	f->loop = loop_new(&e);
 	assert_non_null(f->loop);
 	make_config(f);
@@ -184,7 +182,6 @@ static int
 teardown(void **state)
 {
 	struct fix *f = *state;
-	int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	chan_free(f->super);
 	chan_free(f->engine);
@@ -195,8 +192,7 @@ teardown(void **state)
 	loop_free(f->loop);
 	(void)close(f->config);
 	(void)close(f->dir);
-	assert_int_equal(fs_remove(tmp, f->path + strlen("/tmp/"), NULL), 0);
-	(void)close(tmp);
+	assert_int_equal(folder_remove(f->path), 0);
 	free(f);
 	return 0;
 }

@@ -23,6 +23,7 @@
 #include "lib/base/log.h"
 #include "lib/crypto/hash.h"
 #include "lib/io/json.h"
+#include "tests/unit/folder.h"
 
 #define URL   "https://ca.example/acme/new-order"
 #define KID   "https://ca.example/acme/acct/1"
@@ -154,10 +155,7 @@ setup(void **state)
 	struct fix *f = calloc(1, sizeof(*f));
 	struct err e;
 
-	(void)snprintf(f->path, sizeof(f->path), "/tmp/keeper.XXXXXX");
-	assert_non_null(mkdtemp(f->path));
-	f->dir = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_int_not_equal(f->dir, -1);
+	f->dir = folder_open(f->path, sizeof(f->path), "keeper");
 	f->loop = loop_new(&e);
 	assert_non_null(f->loop);
 	start(f);
@@ -173,10 +171,7 @@ teardown(void **state)
 	stop(f);
 	loop_free(f->loop);
 	(void)close(f->dir);
-	f->dir = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	(void)fs_remove(f->dir, f->path + 5, NULL);
-	(void)close(f->dir);
-	assert_int_equal(access(f->path, F_OK), -1);
+	assert_int_equal(folder_remove(f->path), 0);
 	free(f);
 	return 0;
 }

@@ -20,6 +20,7 @@
 #include "lib/base/fs.h"
 #include "lib/base/str.h"
 #include "lib/store/store.h"
+#include "tests/unit/folder.h"
 
 struct fix {
 	char path[64];
@@ -48,10 +49,7 @@ setup(void **state)
 	struct fix *f = calloc(1, sizeof(*f));
 	struct err e;
 
-	(void)snprintf(f->path, sizeof(f->path), "/tmp/store.XXXXXX");
-	assert_non_null(mkdtemp(f->path));
-	f->dir = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_int_not_equal(f->dir, -1);
+	f->dir = folder_open(f->path, sizeof(f->path), "store");
 	f->loop = loop_new(&e);
 	assert_non_null(f->loop);
 	f->s = store_files(f->loop, f->dir, &e);

@@ -51,10 +51,8 @@ static int
 begin(void **state)
 {
 	(void)state;
-	folder_new(top, sizeof(top), "forget");
 	s = STATE_INIT;
-	s.dir = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_int_not_equal(s.dir, -1);
+	s.dir = folder_open(top, sizeof(top), "forget");
 	s.versions = folder_make(s.dir, "versions");
 	s.live = folder_make(s.dir, "live");
 	clock_fake(NOW);

@@ -26,6 +26,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/fs.h"
 #include "lib/io/proc.h"
+#include "tests/unit/folder.h"
 
 #define ANSWERS_MAX 8
 #define PATH \
@@ -112,8 +113,7 @@ begin(void **state)
 	(void)state;
 	n_answers = 0;
 	setup = NULL;
-	(void)snprintf(dir, sizeof(dir), "/tmp/acmed-hooks-XXXXXX");
-	assert_non_null(mkdtemp(dir));
+	folder_new(dir, sizeof(dir), "hooks");
 	loop = loop_new(NULL);
 	assert_non_null(loop);
 	chld = loop_signal_new(loop, SIGCHLD, on_chld, NULL, NULL);
@@ -121,15 +121,6 @@ begin(void **state)
 	hooks = hooks_new(loop, on_hooked, &answers, NULL);
 	assert_non_null(hooks);
 	return 0;
-}
-
-static void
-forget_file(const char *name)
-{
-	char path[128];
-
-	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-	(void)unlink(path);
 }
 
 static int
@@ -144,11 +135,7 @@ end(void **state)
 	loop_timer_free(patience);
 	loop_signal_free(chld);
 	loop_free(loop);
-	forget_file("acmed.yaml");
-	forget_file("out");
-	forget_file("fifo");
-	forget_file("pid");
-	return rmdir(dir);
+	return folder_remove(dir);
 }
 
 static void
