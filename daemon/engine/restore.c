@@ -55,8 +55,9 @@ struct look { /* at what there is of one certificate */
 	struct pool *pool;
 	struct x509_info info;
 	struct damage damage;
-	int64_t wait; /* for the order; 0: now */
-	bool unsaved; /* the count of it */
+	char key[STORE_KEY_MAX]; /* of that in the store */
+	int64_t wait;            /* for the order; 0: now */
+	bool unsaved;            /* the count of it */
 };
 
 struct restore {
@@ -208,7 +209,6 @@ count(struct look *l)
 	struct store *store = l->restore->engine->store;
 	struct damage *d = &l->damage;
 	int64_t now = clock_now();
-	char key[STORE_KEY_MAX];
 	struct err e;
 
 	if (d->at[1] > now) { /* that order is to come still */
@@ -219,10 +219,9 @@ count(struct look *l)
 	l->wait = d->at[0] > now - DAMAGE_S ? d->at[0] + DAMAGE_S : 0;
 	d->at[0] = d->at[1];
 	d->at[1] = l->wait != 0 ? l->wait : now;
-	(void)snprintf(key, sizeof(key), "damage/%s", l->cert->conf->name);
 	if (damage_write(d, &text, &e) == 0)
 		l->store_op = store->ops->put(store,
-		    &(struct store_put){ .key = key,
+		    &(struct store_put){ .key = l->key,
 			.data = text.data,
 			.len = text.len,
 			.rev = STORE_ANY },
@@ -248,12 +247,12 @@ static void
 damaged(struct look *l)
 {
 	struct store *store = l->restore->engine->store;
-	char key[STORE_KEY_MAX];
 	struct err e;
 
 	l->damage.names = l->cert->wants.names;
-	(void)snprintf(key, sizeof(key), "damage/%s", l->cert->conf->name);
-	l->store_op = store->ops->get(store, key, on_damage, l, &e);
+	(void)snprintf(
+	    l->key, sizeof(l->key), "damage/%s", l->cert->conf->name);
+	l->store_op = store->ops->get(store, l->key, on_damage, l, &e);
 	if (l->store_op == NULL)
 		on_damage(l, NULL, &e);
 }
