@@ -64,7 +64,7 @@ void
 crowd_begin(struct engine *en)
 {
 	struct cert *all = en->certs.all;
-	struct share *s;
+	struct share *s, *fit;
 	size_t n = 0, i, run, kept = 0;
 	uint32_t k;
 
@@ -84,12 +84,12 @@ crowd_begin(struct engine *en)
 		memmove(s + kept, s + i, run * sizeof(*s));
 		kept += run;
 	}
-	en->shares = kept == 0 ? NULL : calloc(kept, sizeof(*s));
-	if (en->shares == NULL)
-		kept = 0;
-	else
-		memcpy(en->shares, s, kept * sizeof(*s));
-	free(s);
+	if (kept == 0) {
+		free(s);
+		return;
+	}
+	fit = realloc(s, kept * sizeof(*s));
+	en->shares = fit == NULL ? s : fit;
 	en->n_shares = kept;
 }
 
