@@ -31,9 +31,7 @@ refused(const struct json *root, int status)
 {
 	const char *text = json_get_text(root, "error");
 	size_t len = text == NULL ? 0 : strlen(text);
-
-	/* lines, each with its file, are whole */
-	bool whole = len > 0 && text[len - 1] == '\n';
+	bool whole = len > 0 && text[len - 1] == '\n'; /* names its file */
 
 	fputs(whole ? "" : "acmectl: ", stderr);
 	out_lines(stderr, len == 0 ? "refused" : text);
