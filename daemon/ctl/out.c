@@ -76,12 +76,11 @@ out_count(int64_t n, char out[OUT_COUNT])
 void
 out_relative(const struct json *o, const char *key, char *out, size_t size)
 {
-	const char *value = json_get_text(o, key);
+	int64_t t = json_get_time(o, key), left;
 	char span[OUT_SPAN / 2];
-	int64_t t, left;
 
 	out[0] = '\0';
-	if (value == NULL || clock_parse(value, &t) == -1)
+	if (t == 0)
 		return;
 	left = t - clock_now();
 	str_ago(left < 0 ? -left : left, span, sizeof(span));

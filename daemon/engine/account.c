@@ -151,12 +151,9 @@ account_save(struct session *s, store_done *done, void *arg, struct err *e)
 	json_set_str(root, "eab_kid", d->eab_kid);
 	if (s->not_before > clock_now()) {
 		struct json *o = json_set_object(root, "blocked");
-		char since[CLOCK_RFC3339_MAX], until[CLOCK_RFC3339_MAX];
 
-		clock_format(s->breaker.since, since);
-		clock_format(s->not_before, until);
-		json_set_str(o, "since", since);
-		json_set_str(o, "until", until);
+		json_set_time(o, "since", s->breaker.since);
+		json_set_time(o, "until", s->not_before);
 		json_set_str(o, "why", s->why.what);
 	}
 	if (json_dump(root, true, &text, e) == -1)
@@ -177,18 +174,14 @@ account_save(struct session *s, store_done *done, void *arg, struct err *e)
 static void
 decode_block(struct session *s, const struct json *o)
 {
-	const char *until = json_get_text(o, "until");
-	const char *since = json_get_text(o, "since");
+	int64_t until = json_get_time(o, "until");
+	int64_t since = json_get_time(o, "since");
 	const char *why = json_get_text(o, "why");
-	int64_t t, from;
 
-	if (until == NULL || why == NULL || clock_parse(until, &t) == -1 ||
-	    t <= clock_now())
+	if (why == NULL || until <= clock_now())
 		return;
-	if (since == NULL || clock_parse(since, &from) == -1)
-		from = clock_now();
-	s->not_before = t;
-	session_block(s, from, t, why);
+	s->not_before = until;
+	session_block(s, since == 0 ? clock_now() : since, until, why);
 }
 
 int

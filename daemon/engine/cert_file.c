@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* A certificate's state as JSON, and back. */
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,26 +16,6 @@
 #define HASH_HEX     16
 #define FAILURES_MAX 1000000
 #define WAITED_MAX_S (366 * INT64_C(86400))
-
-static void
-set_time(struct json *o, const char *key, int64_t t)
-{
-	char text[CLOCK_RFC3339_MAX];
-
-	if (t == 0)
-		return;
-	clock_format(t, text);
-	json_set_str(o, key, text);
-}
-
-static int64_t
-get_time(const struct json *o, const char *key)
-{
-	const char *text = json_get_text(o, key);
-	int64_t t;
-
-	return text != NULL && clock_parse(text, &t) == 0 ? t : 0;
-}
 
 static char *
 get_dup(const struct json *o, const char *key)
@@ -59,12 +40,7 @@ set_hash(struct json *o, const char *key, uint64_t v)
 {
 	char text[HASH_HEX + 1];
 
-	str_hex((unsigned char[8]){ (unsigned char)(v >> 56),
-		    (unsigned char)(v >> 48), (unsigned char)(v >> 40),
-		    (unsigned char)(v >> 32), (unsigned char)(v >> 24),
-		    (unsigned char)(v >> 16), (unsigned char)(v >> 8),
-		    (unsigned char)v },
-	    8, text);
+	(void)snprintf(text, sizeof(text), "%0*" PRIx64, HASH_HEX, v);
 	json_set_str(o, key, text);
 }
 
@@ -100,9 +76,9 @@ put_trouble(struct json *root, const char *key, const struct trouble *t)
 	json_set_int(o, "failures", t->failures);
 	json_set_int(o, "alike", t->alike);
 	json_set_bool(o, "operator", t->operator);
-	set_time(o, "at", t->at);
-	set_time(o, "since", t->since);
-	set_time(o, "next", t->next);
+	json_set_time(o, "at", t->at);
+	json_set_time(o, "since", t->since);
+	json_set_time(o, "next", t->next);
 }
 
 static void
@@ -121,9 +97,9 @@ get_trouble(const struct json *root, const char *key, struct trouble *t)
 	t->failures = get_count(o, "failures");
 	t->alike = get_count(o, "alike");
 	t->operator= json_get_bool(o, "operator");
-	t->at = get_time(o, "at");
-	t->since = get_time(o, "since");
-	t->next = get_time(o, "next");
+	t->at = json_get_time(o, "at");
+	t->since = json_get_time(o, "since");
+	t->next = json_get_time(o, "next");
 }
 
 uint64_t
@@ -218,10 +194,10 @@ put_issued(struct json *root, const struct cert *c, struct err *e)
 	json_set_bool(o, "replaced", h->replaced);
 	json_set_bool(o, "hurried", h->hurried);
 	json_set_bool(o, "partial", h->partial);
-	set_time(o, "not_before", h->not_before);
-	set_time(o, "not_after", h->not_after);
-	set_time(o, "installed_at", h->installed_at);
-	set_time(o, "by_fraction", h->by_fraction);
+	json_set_time(o, "not_before", h->not_before);
+	json_set_time(o, "not_after", h->not_after);
+	json_set_time(o, "installed_at", h->installed_at);
+	json_set_time(o, "by_fraction", h->by_fraction);
 	json_set_int(o, "version", h->version);
 	put_wants(o, "made_for", &h->made_for);
 	return put_names(c, o, e);
@@ -257,10 +233,10 @@ get_issued(const struct json *root, struct cert *c, struct err *e)
 	h->account = get_interned(o, "account");
 	h->replaced = json_get_bool(o, "replaced");
 	h->hurried = json_get_bool(o, "hurried");
-	h->not_before = get_time(o, "not_before");
-	h->not_after = get_time(o, "not_after");
-	h->installed_at = get_time(o, "installed_at");
-	h->by_fraction = get_time(o, "by_fraction");
+	h->not_before = json_get_time(o, "not_before");
+	h->not_after = json_get_time(o, "not_after");
+	h->installed_at = json_get_time(o, "installed_at");
+	h->by_fraction = json_get_time(o, "by_fraction");
 	version = json_get_int(o, "version");
 	if (h->key_id == NULL || !str_is_hex(h->key_id, KEY_ID_LEN) ||
 	    h->not_after <= h->not_before || h->by_fraction == 0 ||
@@ -280,11 +256,11 @@ put_window(struct json *root, const struct window *w)
 	if (w->end == 0 && w->next == 0)
 		return;
 	o = json_set_object(root, "window");
-	set_time(o, "start", w->start);
-	set_time(o, "end", w->end);
-	set_time(o, "picked", w->picked);
-	set_time(o, "next", w->next);
-	set_time(o, "past_since", w->past_since);
+	json_set_time(o, "start", w->start);
+	json_set_time(o, "end", w->end);
+	json_set_time(o, "picked", w->picked);
+	json_set_time(o, "next", w->next);
+	json_set_time(o, "past_since", w->past_since);
 	json_set_str(o, "url", w->url);
 	json_set_int(o, "failures", w->failures);
 }
@@ -294,12 +270,12 @@ get_window(const struct json *root, struct window *w)
 {
 	const struct json *o = json_get_object(root, "window");
 
-	w->next = get_time(o, "next");
+	w->next = json_get_time(o, "next");
 	w->failures = get_count(o, "failures");
-	w->start = get_time(o, "start");
-	w->end = get_time(o, "end");
-	w->picked = get_time(o, "picked");
-	w->past_since = get_time(o, "past_since");
+	w->start = json_get_time(o, "start");
+	w->end = json_get_time(o, "end");
+	w->picked = json_get_time(o, "picked");
+	w->past_since = json_get_time(o, "past_since");
 	w->url = get_dup(o, "url");
 	if (w->start == 0 || w->end <= w->start || w->picked < w->start ||
 	    w->picked > w->end)
@@ -353,7 +329,8 @@ put_said(struct json *root, const struct conf *conf, const struct cert *c)
 			continue;
 		if (o == NULL)
 			o = json_set_object(root, "said");
-		set_time(o, conf->cas[c->said[i].ca].name, c->said[i].until);
+		json_set_time(
+		    o, conf->cas[c->said[i].ca].name, c->said[i].until);
 	}
 }
 
@@ -365,7 +342,7 @@ get_said(const struct json *root, const struct conf *conf, struct cert *c)
 	uint32_t i;
 
 	for (i = 0; o != NULL && i < conf->n_cas; i++) {
-		until = get_time(o, conf->cas[i].name);
+		until = json_get_time(o, conf->cas[i].name);
 		if (until != 0)
 			failover_note_said(c, i, until, clock_now());
 	}
@@ -382,7 +359,7 @@ put_partial(struct json *root, const struct cert *c)
 	if (p == NULL || p->n_bad == 0)
 		return;
 	o = json_set_object(root, "bad_names");
-	set_time(o, "whole_at", p->whole_at);
+	json_set_time(o, "whole_at", p->whole_at);
 	list = json_set_array(o, "names");
 	for (i = 0; i < p->n_bad; i++) {
 		const struct bad_name *b = &p->bad[i];
@@ -393,8 +370,8 @@ put_partial(struct json *root, const struct cert *c)
 		json_set_int(one, "failures", b->failures);
 		json_set_str(one, "type", b->type);
 		json_set_str(one, "text", b->text);
-		set_time(one, "since", b->since);
-		set_time(one, "at", b->at);
+		json_set_time(one, "since", b->since);
+		json_set_time(one, "at", b->at);
 	}
 }
 
@@ -416,8 +393,8 @@ get_partial(const struct json *root, struct cert *c, struct err *e)
 		b->out = json_get_bool(one, "left_out");
 		b->failures = get_count(one, "failures");
 		b->type = get_interned(one, "type");
-		b->since = get_time(one, "since");
-		b->at = get_time(one, "at");
+		b->since = json_get_time(one, "since");
+		b->at = json_get_time(one, "at");
 		if (take_text(one, "text", &b->text, e) == -1)
 			return -1;
 	}
@@ -425,7 +402,7 @@ get_partial(const struct json *root, struct cert *c, struct err *e)
 	if (partial_n_out(c) == c->conf->n_idents)
 		partial_free(c);
 	if (c->partial != NULL)
-		c->partial->whole_at = get_time(o, "whole_at");
+		c->partial->whole_at = json_get_time(o, "whole_at");
 	return 0;
 }
 
@@ -442,7 +419,7 @@ cert_encode(const struct conf *conf, const struct cert *c, struct buf *out,
 	AUTO(json_free) struct json *root = json_object();
 
 	json_set_str(root, "name", c->conf->name);
-	set_time(root, "saved_at", clock_now());
+	json_set_time(root, "saved_at", clock_now());
 	put_wants(root, "wants", &c->wants);
 	set_hash(root, "list", list_of(conf, c));
 	put_trouble(root, "trouble", &c->issue_trouble);
@@ -459,7 +436,7 @@ cert_encode(const struct conf *conf, const struct cert *c, struct buf *out,
 	json_set_bool(root, "ruined", c->have.ruined);
 	if (c->restored != NULL) {
 		json_set_str(root, "restored", c->restored);
-		set_time(root, "restored_at", c->restored_at);
+		json_set_time(root, "restored_at", c->restored_at);
 	}
 	return json_dump(root, true, out, e);
 }
@@ -472,7 +449,7 @@ cert_encode_order(const struct conf *conf, const struct cert *c,
 
 	json_set_str(root, "name", c->conf->name);
 	put_wants(root, "wants", &c->wants);
-	set_time(root, "begun", c->begun);
+	json_set_time(root, "begun", c->begun);
 	json_set_str(root, "url", c->order_url);
 	json_set_str(root, "key", c->order_key);
 	json_set_str(root, "tokens", c->tokens);
@@ -522,7 +499,7 @@ cert_decode_order(const struct conf *conf, struct cert *c, const char *text,
 	AUTO(json_free) struct json *root = json_parse(text, len, e);
 	const char *url = json_get_text(root, "url");
 	const char *key = json_get_text(root, "key");
-	int64_t begun = get_time(root, "begun");
+	int64_t begun = json_get_time(root, "begun");
 	struct wants wants;
 	uint32_t ca;
 
@@ -573,7 +550,7 @@ cert_decode(const struct conf *conf, struct cert *c, const char *text,
 	if (get_issued(root, c, e) == -1)
 		return -1;
 	get_window(root, &c->window);
-	c->saved_at = get_time(root, "saved_at");
+	c->saved_at = json_get_time(root, "saved_at");
 	get_trouble(root, "deploy_trouble", &c->deploy_trouble);
 	/* What was tried for another configuration says nothing of this one
 	 * (protocol Q3). */
@@ -594,7 +571,7 @@ cert_decode(const struct conf *conf, struct cert *c, const char *text,
 		return -1;
 	c->have.ruined = json_get_bool(root, "ruined");
 	c->restored = get_dup(root, "restored");
-	c->restored_at = get_time(root, "restored_at");
+	c->restored_at = json_get_time(root, "restored_at");
 	deploy = json_get_text(root, "deploy");
 	for (i = 0; deploy != NULL && i < NELEM(deploy_names); i++)
 		if (strcmp(deploy, deploy_names[i]) == 0)
@@ -611,9 +588,9 @@ orphan_decode(struct orphan * or, const char *text, size_t len)
 	const char *old = json_get_text(root, "old_keys");
 
 	or->have.ca = get_interned(o, "ca");
-	or->have.not_before = get_time(o, "not_before");
-	or->have.not_after = get_time(o, "not_after");
-	or->have.by_fraction = get_time(o, "by_fraction");
+	or->have.not_before = json_get_time(o, "not_before");
+	or->have.not_after = json_get_time(o, "not_after");
+	or->have.by_fraction = json_get_time(o, "by_fraction");
 	or->have.version = (uint32_t)json_get_int(o, "version");
 	get_wants(o, "made_for", & or->have.made_for);
 	if (root == NULL || (o != NULL && key == NULL))

@@ -46,10 +46,8 @@ encode(enum log_level level, const char *msg, const struct kv *kvs,
     struct buf *out)
 {
 	AUTO(json_free) struct json *o = json_object();
-	char now[CLOCK_RFC3339_MAX];
 
-	clock_format(clock_now(), now);
-	json_set_str(o, "time", now);
+	json_set_time(o, "time", clock_now());
 	json_set_str(o, "level", level_name(level));
 	json_set_str(o, "event", msg);
 	for (; kvs->key != NULL; kvs++) {

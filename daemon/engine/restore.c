@@ -104,7 +104,7 @@ damage_read(struct look *l, const char *text, size_t len)
 {
 	AUTO(json_free) struct json *root = json_parse(text, len, NULL);
 	const char *names = json_get_text(root, "names");
-	const char *keys[DAMAGE_MAX] = { "before", "latest" }, *at;
+	const char *keys[DAMAGE_MAX] = { "before", "latest" };
 	struct damage *d = &l->damage;
 	int64_t now = clock_now();
 	size_t i;
@@ -119,9 +119,7 @@ damage_read(struct look *l, const char *text, size_t len)
 	if (strtoull(names, NULL, 16) != d->names)
 		return;
 	for (i = 0; i < DAMAGE_MAX; i++) {
-		at = json_get_text(root, keys[i]);
-		if (at == NULL || clock_parse(at, &d->at[i]) == -1)
-			d->at[i] = 0;
+		d->at[i] = json_get_time(root, keys[i]);
 		if (d->at[i] > now + DAMAGE_S) /* by a clock that was wrong */
 			d->at[i] = now;
 	}
@@ -131,15 +129,13 @@ static int
 damage_write(const struct damage *d, struct buf *out, struct err *e)
 {
 	AUTO(json_free) struct json *root = json_object();
-	char names[2 * sizeof(d->names) + 1], at[CLOCK_RFC3339_MAX];
+	char names[2 * sizeof(d->names) + 1];
 
 	(void)snprintf(
 	    names, sizeof(names), "%016llx", (unsigned long long)d->names);
 	json_set_str(root, "names", names);
-	clock_format(d->at[0], at);
-	json_set_str(root, "before", d->at[0] == 0 ? NULL : at);
-	clock_format(d->at[1], at);
-	json_set_str(root, "latest", at);
+	json_set_time(root, "before", d->at[0]);
+	json_set_time(root, "latest", d->at[1]);
 	return json_dump(root, true, out, e);
 }
 

@@ -41,17 +41,6 @@ const char *const view_states[] = {
 	[STATE_EXPIRED] = "expired",
 };
 
-void
-view_time(struct json *o, const char *key, int64_t t)
-{
-	char text[CLOCK_RFC3339_MAX];
-
-	if (t == 0)
-		return;
-	clock_format(t, text);
-	json_set_str(o, key, text);
-}
-
 enum view_state
 view_state(const struct engine *en, const struct cert *c)
 {
@@ -131,9 +120,9 @@ set_trouble(struct json *o, const char *key, const struct trouble *t)
 	json_set_bool(to, "operator", t->operator);
 	if (t->row != NULL)
 		json_set_str(to, "policy", t->row);
-	view_time(to, "at", t->at);
-	view_time(to, "since", t->since);
-	view_time(to, "next", t->next);
+	json_set_time(to, "at", t->at);
+	json_set_time(to, "since", t->since);
+	json_set_time(to, "next", t->next);
 	if (t->operator)
 		set_url(to, t->text);
 	json_set_str(to, "hint", hint_of(t));
@@ -194,7 +183,7 @@ set_next(const struct engine *en, const struct cert *c, struct json *o)
 			   : "run the reload command";
 	}
 	json_set_str(o, "next", what);
-	view_time(o, "next_at", at);
+	json_set_time(o, "next_at", at);
 }
 
 static void
@@ -205,7 +194,7 @@ set_recall(const struct engine *en, const struct cert *c, struct json *o)
 	if (!cert_recalled(c, engine_now(en)))
 		return;
 	r = json_set_object(o, "replace");
-	view_time(r, "since", c->window.end);
+	json_set_time(r, "since", c->window.end);
 	if (c->window.url != NULL)
 		json_set_str(r, "url", c->window.url);
 }
@@ -242,7 +231,7 @@ set_left_out(const struct cert *c, struct json *o, uint32_t most)
 		return;
 	json_set_int(o, "left_out_count", partial_n_out(c));
 	json_set_int(o, "names_count", c->conf->n_idents);
-	view_time(o, "left_out_tried_again", p->whole_at);
+	json_set_time(o, "left_out_tried_again", p->whole_at);
 	list = json_set_array(o, "left_out");
 	for (i = 0; i < p->n_bad; i++) {
 		const struct bad_name *b = &p->bad[i];
@@ -257,8 +246,8 @@ set_left_out(const struct cert *c, struct json *o, uint32_t most)
 			json_set_str(one, "text", b->text);
 			set_url(one, b->text);
 		}
-		view_time(one, "since", b->since);
-		view_time(one, "at", b->at);
+		json_set_time(one, "since", b->since);
+		json_set_time(one, "at", b->at);
 	}
 }
 
@@ -278,12 +267,12 @@ brief(const struct engine *en, const struct cert *c, uint32_t left_out,
 	set_passed_over(en, c, o);
 	if (h->version != 0)
 		json_set_str(o, "issued_by", h->ca);
-	view_time(o, "not_after", h->not_after);
+	json_set_time(o, "not_after", h->not_after);
 	if (h->version != 0)
 		json_set_int(o, "left_permille",
 		    schedule_left(h->not_before, h->not_after, engine_now(en)));
 	if (h->version != 0)
-		view_time(o, "renew_at", cert_renew_at(c));
+		json_set_time(o, "renew_at", cert_renew_at(c));
 	json_set_str(o, "deploy",
 	    c->deploy == DEPLOY_DONE     ? "done"
 	    : c->deploy == DEPLOY_RELOAD ? "reload due"
@@ -299,7 +288,7 @@ brief(const struct engine *en, const struct cert *c, uint32_t left_out,
 	set_left_out(c, o, left_out);
 	if (c->restored != NULL) {
 		json_set_str(o, "restored", c->restored);
-		view_time(o, "restored_at", c->restored_at);
+		json_set_time(o, "restored_at", c->restored_at);
 	}
 	(void)set_trouble(o, "trouble", &c->issue_trouble);
 	set_command(en, c, set_trouble(o, "deploy_trouble", &c->deploy_trouble),
@@ -342,9 +331,9 @@ view_ca(const struct ca_queue *q, struct json *o)
 		return;
 	json_set_str(o, "trouble", why);
 	json_set_str(o, "hint", session_hint(q->session));
-	view_time(o, "since", session_breaker(q->session)->since);
+	json_set_time(o, "since", session_breaker(q->session)->since);
 	if (until != INT64_MAX)
-		view_time(o, "next_at", until);
+		json_set_time(o, "next_at", until);
 	else
 		set_url(o, why);
 }
@@ -437,7 +426,7 @@ set_queue(const struct engine *en, int64_t ends, struct json *root)
 	json_set_int(o, "waiting", waiting);
 	json_set_int(o, "limited", limited);
 	if (waiting != 0)
-		view_time(o, "ends", queue_ends(en, ends));
+		json_set_time(o, "ends", queue_ends(en, ends));
 }
 
 static void
@@ -452,7 +441,7 @@ set_orphans(const struct engine *en, struct json *root)
 			break;
 		o = json_push_object(list);
 		json_set_str(o, "name", or->name);
-		view_time(o, "not_after", or->have.not_after);
+		json_set_time(o, "not_after", or->have.not_after);
 		json_set_str(o, "ca", or->have.ca);
 	}
 }
@@ -480,11 +469,11 @@ view_status(struct engine *en, uint32_t from, uint32_t limit)
 	engine_count(en, &s);
 	json_set_str(root, "version", ACMED_VERSION);
 	json_set_str(root, "config", en->conf->file);
-	view_time(root, "now", clock_now());
-	view_time(root, "started", en->started_at / 1000);
+	json_set_time(root, "now", clock_now());
+	json_set_time(root, "started", en->started_at / 1000);
 	json_set_bool(root, "clock_right", !en->clock_bad);
 	if (en->clock_bad && en->certs.newest_saved > clock_now())
-		view_time(root, "state_saved", en->certs.newest_saved);
+		json_set_time(root, "state_saved", en->certs.newest_saved);
 	counts = json_set_object(root, "counts");
 	json_set_int(counts, "certificates", s.total);
 	json_set_int(counts, "valid", s.valid);
@@ -522,10 +511,10 @@ set_window(const struct cert *c, struct json *o)
 	if (w->next == 0)
 		return;
 	to = json_set_object(o, "window");
-	view_time(to, "start", w->start);
-	view_time(to, "end", w->end);
-	view_time(to, "picked", w->picked);
-	view_time(to, "asked_again", w->next);
+	json_set_time(to, "start", w->start);
+	json_set_time(to, "end", w->end);
+	json_set_time(to, "picked", w->picked);
+	json_set_time(to, "asked_again", w->next);
 	if (w->url != NULL)
 		json_set_str(to, "url", w->url);
 }
@@ -538,7 +527,7 @@ push_stop(struct json *list, const char *ca, const char *why, int64_t until)
 	if (ca != NULL)
 		json_set_str(o, "ca", ca);
 	json_set_str(o, "text", why);
-	view_time(o, "until", until == INT64_MAX ? 0 : until);
+	json_set_time(o, "until", until == INT64_MAX ? 0 : until);
 }
 
 struct json *
@@ -588,8 +577,8 @@ view_cert(struct engine *en, const struct cert *c)
 	json_set_str(o, "serial", h->serial);
 	json_set_str(o, "key_id", h->key_id);
 	json_set_str(o, "ari_id", h->ari_id);
-	view_time(o, "not_before", h->not_before);
-	view_time(o, "installed_at", h->installed_at);
+	json_set_time(o, "not_before", h->not_before);
+	json_set_time(o, "installed_at", h->installed_at);
 	json_set_int(o, "version", h->version);
 	set_window(c, o);
 	json_set_bool(o, "config_changed",

@@ -55,5 +55,3 @@ bool view_healthy(const struct engine *, uint32_t bad);
 /* When the next attempt begins; 0: one is under way or waits for its turn,
  * which plan_turns() knows, or no instant is set. */
 int64_t view_next(const struct engine *, const struct cert *);
-
-void view_time(struct json *, const char *key, int64_t); /* 0: not set */

@@ -63,8 +63,8 @@ put_line(const struct budget_line *line, struct json *o)
 	json_set_int(o, "period_s", line->per_s);
 	json_set_int(o, "left", line->left);
 	if (line->left == 0)
-		view_time(o, "next_at", line->next_at);
-	view_time(o, "full_at", line->full_at);
+		json_set_time(o, "next_at", line->next_at);
+	json_set_time(o, "full_at", line->full_at);
 }
 
 /* Returns how many were left out. */
@@ -133,7 +133,7 @@ put_item(const struct conf *conf, const struct plan_item *it, struct json *o)
 	json_set_str(o, "ca", conf->cas[it->ca].name);
 	if (it->instead_of != CONF_NONE)
 		json_set_str(o, "instead_of", conf->cas[it->instead_of].name);
-	view_time(o, "at", it->at);
+	json_set_time(o, "at", it->at);
 	if (it->limited)
 		json_set_str(o, "limit", budget_limit_name(it->why_not.limit));
 }
@@ -208,7 +208,7 @@ put_plan(const struct engine *en, const struct conf *conf, const struct plan *p,
 		if (p->first_limited->why_not.of[0] != '\0')
 			json_set_str(o, "of", p->first_limited->why_not.of);
 	}
-	view_time(root, "ends", p->ends);
+	json_set_time(root, "ends", p->ends);
 }
 
 struct json *

@@ -12,7 +12,6 @@
 #include "lib/acme/problem.h"
 #include "lib/base/buf.h"
 #include "lib/base/cleanup.h"
-#include "lib/base/clock.h"
 #include "lib/base/str.h"
 #include "lib/io/json.h"
 
@@ -155,15 +154,6 @@ get_status(const struct json *o, unsigned allowed, enum acme_status *status,
 		   ? refuse(
 			 "status", "not one that this object can have", text, e)
 		   : 0;
-}
-
-static int64_t
-get_expires(const struct json *o)
-{
-	const char *text = json_get_text(o, "expires");
-	int64_t when;
-
-	return text != NULL && clock_parse(text, &when) == 0 ? when : 0;
 }
 
 /* *has stays as it is when there is none. */
@@ -421,7 +411,7 @@ order_decode(const char *text, size_t len, struct pool *pool,
 	    get_url(o, "certificate", order->status == ACME_VALID, pool,
 		&order->certificate, e) == -1)
 		return err_wrap(e, "order");
-	order->expires = get_expires(o);
+	order->expires = json_get_time(o, "expires");
 	profile = json_get_text(o, "profile");
 	if (profile != NULL &&
 	    keep_text(profile, NAME_LEN_MAX, pool, &order->profile, e) == -1)

@@ -18,6 +18,7 @@
 #include <jansson.h>
 #undef json_is_object /* but this one is ours */
 
+#include "lib/base/clock.h"
 #include "lib/base/str.h"
 
 /*
@@ -303,6 +304,15 @@ json_get_bool(const struct json *j, const char *key)
 	return json_is_true(json_object_get(value(j), key));
 }
 
+int64_t
+json_get_time(const struct json *j, const char *key)
+{
+	const char *s = json_get_text(j, key);
+	int64_t t;
+
+	return s != NULL && clock_parse(s, &t) == 0 ? t : 0;
+}
+
 void
 json_each(const struct json *object,
     void (*fn)(void *arg, const char *key, const struct json *), void *arg)
@@ -388,6 +398,17 @@ void
 json_set_bool(struct json *j, const char *key, bool b)
 {
 	(void)put(j, key, json_boolean(b));
+}
+
+void
+json_set_time(struct json *j, const char *key, int64_t t)
+{
+	char s[CLOCK_RFC3339_MAX];
+
+	if (t == 0)
+		return;
+	clock_format(t, s);
+	json_set_str(j, key, s);
 }
 
 struct json *

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * JSON (jansson stays behind this line): getters for what others sent, and
- * building what we send.  Depth is bounded.  null counts as missing, and so does
- * a text with NUL inside.
+ * building what we send.  Depth is bounded.  null counts as missing, and so
+ * does a text with NUL inside.
  */
 #pragma once
 
@@ -35,6 +35,7 @@ int json_number(const struct json *, int64_t *); /* of an integer, or -1 */
 const char *json_get_text(const struct json *, const char *key);
 int64_t json_get_int(const struct json *, const char *key);
 bool json_get_bool(const struct json *, const char *key);
+int64_t json_get_time(const struct json *, const char *key); /* RFC 3339 */
 
 /* Call fn for each member of an object. */
 void json_each(const struct json *object,
@@ -54,6 +55,7 @@ void json_set_str(
     struct json *, const char *key, const char *); /* NULL: null */
 void json_set_int(struct json *, const char *key, int64_t);
 void json_set_bool(struct json *, const char *key, bool);
+void json_set_time(struct json *, const char *key, int64_t); /* 0: not at all */
 struct json *json_set_object(struct json *, const char *key); /* borrowed */
 struct json *json_set_array(struct json *, const char *key);  /* borrowed */
 void json_set(struct json *, const char *key, struct json *taken);

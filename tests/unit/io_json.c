@@ -105,7 +105,8 @@ test_members(void **state)
 	AUTO(json_free)
 	struct json *j = parse("{\"i\":-9223372036854775808,\"r\":1.5,"
 			       "\"t\":true,\"s\":\"1\",\"o\":{},\"a\":[],"
-			       "\"z\":null,\"nul\":\"a\\u0000b\"}");
+			       "\"z\":null,\"nul\":\"a\\u0000b\","
+			       "\"d\":\"2026-11-26T03:00:00Z\"}");
 	static const char *const no_number[] = { "r", "t", "s", "o", "a", "z",
 		"nul", "none" };
 	static const char *const no_flag[] = { "i", "r", "s", "o", "a", "z",
@@ -118,12 +119,16 @@ test_members(void **state)
 	assert_true(json_get_int(j, "i") == INT64_MIN);
 	assert_true(json_get_bool(j, "t"));
 	assert_string_equal(json_get_text(j, "s"), "1");
+	assert_int_equal(json_get_time(j, "d"), 1795662000);
+	assert_int_equal(json_get_time(j, "s"), 0);
 	for (i = 0; i < NELEM(no_number); i++)
 		assert_int_equal(json_get_int(j, no_number[i]), 0);
 	for (i = 0; i < NELEM(no_flag); i++)
 		assert_false(json_get_bool(j, no_flag[i]));
 	for (i = 0; i < NELEM(no_text); i++)
 		assert_null(json_get_text(j, no_text[i]));
+	for (i = 0; i < NELEM(no_text); i++)
+		assert_int_equal(json_get_time(j, no_text[i]), 0);
 }
 
 static void
@@ -189,6 +194,8 @@ build(void)
 	json_set_int(root, "n", INT64_MAX);
 	json_set_bool(root, "b", true);
 	json_set_str(root, "z", NULL);
+	json_set_time(root, "never", 0);
+	json_set_time(root, "d", 1795662000);
 	o = json_set_object(root, "o");
 	json_set_str(o, "text", "\"\n\\\xc3\xa4");
 	a = json_set_array(o, "a");
@@ -200,9 +207,10 @@ build(void)
 	return root;
 }
 
-#define BUILT                                                            \
-	"{\"name\":\"www\",\"none\":null,\"n\":9223372036854775807,"     \
-	"\"b\":true,\"z\":null,\"o\":{\"text\":\"\\\"\\n\\\\\xc3\xa4\"," \
+#define BUILT                                                          \
+	"{\"name\":\"www\",\"none\":null,\"n\":9223372036854775807,"   \
+	"\"b\":true,\"z\":null,\"d\":\"2026-11-26T03:00:00Z\",\"o\":{" \
+	"\"text\":\"\\\"\\n\\\\\xc3\xa4\","                            \
 	"\"a\":[\"one\",{\"two\":2}]},\"sub\":{\"c\":false}}"
 
 static void
