@@ -59,19 +59,19 @@ call_cancel(struct call *c)
 }
 
 int
-calls_answer(struct calls *cs, uint32_t id, const void *reply, const void *tail,
-    size_t tail_len, struct err *e)
+calls_answer(struct calls *cs, const struct chan_msg *m, struct err *e)
 {
 	struct call *c;
 
 	TAILQ_FOREACH (c, &cs->waiting, link)
-		if (c->id == id)
+		if (c->id == m->id)
 			break;
 	if (c == NULL)
-		return err_set(e, ERR_PROTO, 0, "answer %u to no question", id);
+		return err_set(
+		    e, ERR_PROTO, 0, "answer %u to no question", m->id);
 	TAILQ_REMOVE(&cs->waiting, c, link);
 	if (c->done != NULL)
-		c->done(c->arg, reply, tail, tail_len, NULL);
+		c->done(c->arg, m);
 	free(c);
 	return 0;
 }

@@ -6,18 +6,15 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
 #include "lib/base/err.h"
+#include "lib/ipc/chan.h"
 
 struct call; /* until its callback has run, or call_cancel() */
 
-/* reply is the fixed body of the answer, tail what follows it; both NULL when
- * err is set. */
-typedef void call_done(void *arg, const void *reply, const void *tail,
-    size_t tail_len, const struct err *);
+typedef void call_done(void *arg, const struct chan_msg *answer);
 
 TAILQ_HEAD(call_list, call);
 
@@ -34,9 +31,8 @@ struct call *calls_add(
     struct calls *, call_done *, void *arg, uint32_t *id, struct err *);
 void call_cancel(struct call *); /* its callback will not run; NULL is fine */
 
-/* An answer with that id came.  -1: nobody asked (the peer is mad). */
-int calls_answer(struct calls *, uint32_t id, const void *reply,
-    const void *tail, size_t tail_len, struct err *);
+/* An answer came.  -1: nobody asked (the peer is mad). */
+int calls_answer(struct calls *, const struct chan_msg *, struct err *);
 
 /*
  * Whether a question could not be sent because nobody is there any more.  It is

@@ -9,7 +9,6 @@
 
 #include "daemon/engine/calls.h"
 #include "lib/base/cleanup.h"
-#include "lib/ipc/chan.h"
 
 struct keys {
 	struct chan *chan;
@@ -40,7 +39,7 @@ on_reply(void *arg, struct chan_msg *m, struct err *e)
 	if (!CHAN_TEXT_OK(r->key_id) || !CHAN_TEXT_OK(r->thumbprint) ||
 	    !CHAN_TEXT_OK(r->error) || r->tail_len != m->tail_len)
 		return err_set(e, ERR_PROTO, 0, "keeper: bad answer");
-	return calls_answer(&k->calls, m->id, r, m->tail, m->tail_len, e);
+	return calls_answer(&k->calls, m, e);
 }
 
 static void
@@ -83,24 +82,20 @@ keys_free(struct keys *k)
 }
 
 static void
-answered(void *arg, const void *body, const void *tail, size_t len,
-    const struct err *failed)
+answered(void *arg, const struct chan_msg *m)
 {
 	AUTO(free) struct keys_op *op = arg;
-	const struct ipc_key_reply *r = body;
-	struct keys_reply out = { 0 };
+	const struct ipc_key_reply *r = m->body;
+	struct keys_reply out = {
+		.key_id = r->key_id,
+		.thumbprint = r->thumbprint,
+		.data = m->tail,
+		.len = m->tail_len,
+		.missing = r->missing != 0,
+		.more = r->more != 0,
+	};
 	struct err e;
 
-	if (failed != NULL) {
-		op->done(op->arg, &out, failed);
-		return;
-	}
-	out.key_id = r->key_id;
-	out.thumbprint = r->thumbprint;
-	out.data = tail;
-	out.len = len;
-	out.missing = r->missing != 0;
-	out.more = r->more != 0;
 	if (r->ok != 0) {
 		op->done(op->arg, &out, NULL);
 		return;
@@ -234,16 +229,12 @@ keys_eab(struct keys *k, uint32_t ca, const char *key_id, const char *url,
 	return ask(k, &q, done, arg, e);
 }
 
+/* A key that stays behind costs a file, nothing else. */
 static void
-dropped(void *arg, const void *body, const void *tail, size_t len,
-    const struct err *e)
+dropped(void *arg, const struct chan_msg *m)
 {
-	/* A key that stays behind costs a file, nothing else. */
 	(void)arg;
-	(void)body;
-	(void)tail;
-	(void)len;
-	(void)e;
+	(void)m;
 }
 
 void

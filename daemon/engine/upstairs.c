@@ -12,7 +12,6 @@
 #include "lib/base/buf.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/fs.h"
-#include "lib/ipc/chan.h"
 
 struct upstairs {
 	struct chan *chan;
@@ -67,7 +66,7 @@ on_answer(void *arg, struct chan_msg *m, struct err *e)
 {
 	struct upstairs *u = arg;
 
-	return calls_answer(&u->calls, m->id, m->body, NULL, 0, e);
+	return calls_answer(&u->calls, m, e);
 }
 
 static int
@@ -78,7 +77,7 @@ on_found(void *arg, struct chan_msg *m, struct err *e)
 
 	if (r->tail_len != m->tail_len)
 		return err_set(e, ERR_PROTO, 0, "supervisor: bad answer");
-	return calls_answer(&u->calls, m->id, r, m->tail, m->tail_len, e);
+	return calls_answer(&u->calls, m, e);
 }
 
 static void
@@ -159,18 +158,13 @@ op_send(struct upstairs *u, struct up_op *op, uint32_t type, uint32_t id,
 }
 
 static void
-installed(void *arg, const void *body, const void *tail, size_t len,
-    const struct err *failed)
+installed(void *arg, const struct chan_msg *m)
 {
 	AUTO(free) struct up_op *op = arg;
-	const struct ipc_installed *r = body;
+	const struct ipc_installed *r = m->body;
 	struct err e;
 
-	(void)tail;
-	(void)len;
-	if (failed != NULL) {
-		op->done.installed(op->arg, 0, failed);
-	} else if (r->ok != 0) {
+	if (r->ok != 0) {
 		op->done.installed(op->arg, r->version, NULL);
 	} else {
 		(void)err_set(&e, ERR_LIMIT, 0, "%.*s",
@@ -207,15 +201,11 @@ upstairs_install(struct upstairs *u, const struct install *in,
 }
 
 static void
-hooked(void *arg, const void *body, const void *tail, size_t len,
-    const struct err *failed)
+hooked(void *arg, const struct chan_msg *m)
 {
 	AUTO(free) struct up_op *op = arg;
-	struct ipc_hooked none = { .ok = 0, .error = "supervisor gone" };
 
-	(void)tail;
-	(void)len;
-	op->done.hooked(op->arg, failed == NULL ? body : &none);
+	op->done.hooked(op->arg, m->body);
 }
 
 struct up_op *
@@ -239,15 +229,12 @@ upstairs_hook(struct upstairs *u, const uint32_t *certs, size_t n,
 }
 
 static void
-reloaded(void *arg, const void *body, const void *tail, size_t len,
-    const struct err *failed)
+reloaded(void *arg, const struct chan_msg *m)
 {
 	AUTO(free) struct up_op *op = arg;
-	const struct ipc_reloaded *r = body;
+	const struct ipc_reloaded *r = m->body;
 
-	(void)tail;
-	(void)len;
-	if (failed != NULL || !CHAN_TEXT_OK(r->text))
+	if (!CHAN_TEXT_OK(r->text))
 		op->done.reloaded(op->arg, false, "supervisor gone");
 	else
 		op->done.reloaded(op->arg, r->ok != 0, r->text);
@@ -269,18 +256,13 @@ upstairs_reload(
 }
 
 static void
-forgot(void *arg, const void *body, const void *tail, size_t len,
-    const struct err *failed)
+forgot(void *arg, const struct chan_msg *m)
 {
 	AUTO(free) struct up_op *op = arg;
-	const struct ipc_forgot *r = body;
+	const struct ipc_forgot *r = m->body;
 	struct err e;
 
-	(void)tail;
-	(void)len;
-	if (failed != NULL) {
-		op->done.forgot(op->arg, NULL, failed);
-	} else if (r->ok != 0 && CHAN_TEXT_OK(r->path)) {
+	if (r->ok != 0 && CHAN_TEXT_OK(r->path)) {
 		op->done.forgot(op->arg, r->path, NULL);
 	} else {
 		(void)err_set(&e, ERR_LIMIT, 0, "%.*s",
@@ -312,24 +294,23 @@ upstairs_forget(struct upstairs *u, const char *name, upstairs_forgot *done,
 }
 
 static void
-found(void *arg, const void *body, const void *tail, size_t len,
-    const struct err *failed)
+found(void *arg, const struct chan_msg *m)
 {
 	AUTO(free) struct up_op *op = arg;
-	const struct ipc_found *r = body;
+	const struct ipc_found *r = m->body;
 	struct found f;
 	struct err e;
 
-	if (failed != NULL || r->failed != 0) {
+	if (r->failed != 0) {
 		(void)err_set(&e, ERR_LIMIT, 0, "root cannot look at it");
-		op->done.found(op->arg, NULL, failed != NULL ? failed : &e);
+		op->done.found(op->arg, NULL, &e);
 		return;
 	}
 	f = (struct found){ .version = r->version,
 		.live = r->live != 0,
 		.whole = r->whole != 0,
-		.pem = tail,
-		.len = len };
+		.pem = m->tail,
+		.len = m->tail_len };
 	op->done.found(op->arg, &f, NULL);
 }
 
