@@ -247,7 +247,7 @@ cmd_metrics(struct ctl *ctl, const struct args *a)
 		(void)refused(root, status);
 		return EXIT_NO_ASK;
 	}
-	text = buf_take(&page, NULL);
+	text = buf_take(&page);
 	if (text == NULL) {
 		(void)err_nomem(&e, "metrics");
 		return complain(&e);

@@ -322,7 +322,7 @@ list_tokens(struct issue *is, struct err *e)
 		if (is->authzs[i].pending)
 			buf_printf(&list, "%s%s", list.len == 0 ? "" : " ",
 			    is->authzs[i].token);
-	is->cert->tokens = buf_take(&list, NULL);
+	is->cert->tokens = buf_take(&list);
 	return is->cert->tokens == NULL ? err_nomem(e, "tokens") : 0;
 }
 

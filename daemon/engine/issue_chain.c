@@ -201,7 +201,7 @@ issued_retire(struct cert *c, struct keys *keys, const char *was)
 			keys_drop(keys, key);
 	}
 	if (list.len != 0)
-		c->old_keys = buf_take(&list, NULL);
+		c->old_keys = buf_take(&list);
 }
 
 /* It is for some of the configured names only. */
@@ -226,7 +226,7 @@ names_of(const struct x509_info *info)
 
 	for (i = 0; i < info->n_idents; i++)
 		buf_printf(&list, "%s%s", i == 0 ? "" : " ", info->idents[i]);
-	return buf_take(&list, NULL);
+	return buf_take(&list);
 }
 
 int

@@ -484,7 +484,7 @@ send_renewal(struct ask *a, struct err *e)
 	if (ari_url(s->dir.renewal_info, a->renewal_of, &url, e) == -1)
 		return -1;
 	free(a->url);
-	a->url = buf_take(&url, NULL);
+	a->url = buf_take(&url);
 	req.url = a->url;
 	a->call = http_start(s->env->http, &req, on_reply, a, e);
 	return a->call == NULL ? -1 : 0;

@@ -123,14 +123,12 @@ buf_reset(struct buf *b)
 }
 
 char *
-buf_take(struct buf *b, size_t *len)
+buf_take(struct buf *b)
 {
 	char *data;
 
 	if (!grow(b, 0, true))
 		return NULL;
-	if (len != NULL)
-		*len = b->len;
 	data = take_ptr(b->data);
 	b->len = b->cap = 0;
 	return data;

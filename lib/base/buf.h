@@ -27,7 +27,7 @@ void buf_printf(struct buf *, const char *, ...)
 bool buf_ok(const struct buf *);
 const char *buf_str(const struct buf *); /* "" when empty or bad */
 void buf_reset(struct buf *); /* empty and good again, keeps memory */
-char *buf_take(struct buf *, size_t *len); /* caller frees; NULL when bad */
+char *buf_take(struct buf *); /* caller frees; NULL when bad */
 void buf_done(struct buf *);
 
 /*

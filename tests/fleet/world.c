@@ -244,7 +244,7 @@ static void
 keep(char **doc, struct buf *text)
 {
 	free(*doc);
-	*doc = buf_take(text, NULL);
+	*doc = buf_take(text);
 	if (*doc == NULL)
 		abort();
 }

@@ -210,7 +210,7 @@ keys_jws(struct keys *k, const struct keys_jws *j, keys_done *done, void *arg,
 	buf_printf(&b, "%s %s\n%s\n%s\n%.*s", j->kid == NULL ? "jwk" : "kid",
 	    j->kid == NULL ? j->key_id : j->kid, j->url, j->nonce, (int)j->len,
 	    j->payload == NULL ? "" : (const char *)j->payload);
-	return with_data(op, buf_take(&b, NULL), e);
+	return with_data(op, buf_take(&b), e);
 }
 
 struct keys_op *
@@ -232,7 +232,7 @@ keys_csr(struct keys *k, uint32_t cert, const char *key_id,
 	sim_keeper.last_cert = (int)cert;
 	memcpy(sim_keeper.left_out[n], left_out, IPC_NAMES / 8);
 	buf_printf(&b, "csr %u %u", n, cert);
-	return with_data(op, buf_take(&b, NULL), e);
+	return with_data(op, buf_take(&b), e);
 }
 
 struct keys_op *
@@ -247,7 +247,7 @@ keys_eab(struct keys *k, uint32_t ca, const char *key_id, const char *url,
 	if (op == NULL || op->failed)
 		return op;
 	buf_printf(&b, "{\"eab\":\"%s\"}", url);
-	return with_data(op, buf_take(&b, NULL), e);
+	return with_data(op, buf_take(&b), e);
 }
 
 void

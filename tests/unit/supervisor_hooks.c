@@ -169,7 +169,7 @@ file_text(const char *name)
 		fail_msg("%s", e.what);
 	(void)close(fd);
 	buf_add(&text, "", 0);
-	return buf_take(&text, NULL);
+	return buf_take(&text);
 }
 
 static void

@@ -383,7 +383,7 @@ report_of(const char *who)
 	if (fs_read(fd, "report", &text, &e) == -1)
 		fail_msg("%s", e.what);
 	(void)close(fd);
-	return buf_take(&text, NULL);
+	return buf_take(&text);
 }
 
 static pid_t
