@@ -167,7 +167,7 @@ setup(struct engine *en, struct err *e)
 {
 	char agent[AGENT_MAX];
 
-	(void)http_agent(ACMED_VERSION, NULL, agent, sizeof(agent));
+	(void)http_agent(ACMED_VERSION, agent, sizeof(agent));
 	en->http = http_new(en->loop, agent, e);
 	if (en->http == NULL || engine_setup(en, e) == -1)
 		return -1;

@@ -223,9 +223,9 @@ children_stop(struct super *s, int64_t again_ms, int64_t term_ms)
 }
 
 void
-children_start(struct super *s, int64_t delay_ms)
+children_start(struct super *s)
 {
-	loop_timer_set(s->start_timer, delay_ms);
+	loop_timer_set(s->start_timer, 0);
 }
 
 static int64_t

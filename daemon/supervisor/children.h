@@ -16,7 +16,7 @@ int children_init(struct super *, struct err *);
 void children_done(struct super *);
 
 /* Start both, soon.  Only in DOWN. */
-void children_start(struct super *, int64_t delay_ms);
+void children_start(struct super *);
 
 /*
  * Stop both, so that they are started again after again_ms, or that the loop

@@ -249,7 +249,7 @@ run(struct super *s, struct signals *g, struct err *e)
 			 "processes",
 		    KN("uid", getuid()));
 	log_info("starting", KV("version", ACMED_VERSION), KV("file", s->file));
-	children_start(s, 0);
+	children_start(s);
 	return loop_run(s->loop, e);
 }
 

@@ -131,7 +131,7 @@ take(struct super *s, struct setup **next_setup, const struct ports *next,
 
 	s->backoff_ms = 0;
 	if (s->phase == PHASE_DOWN)
-		children_start(s, 0);
+		children_start(s);
 	else
 		children_stop(s, life < RECENT_MS ? SOON_MS : 0, term_ms);
 	ports_switch(&s->ports, next);

@@ -153,15 +153,15 @@ digits(const char **s, int n)
 	return v;
 }
 
-/* Which of names (each of the same length) s starts with, from 1; or -1. */
+/* Which of names (three letters each) s starts with, from 1; or -1. */
 static int
-name(const char **s, const char *names, size_t each)
+name(const char **s, const char *names)
 {
 	size_t i;
 
-	for (i = 0; names[i * each] != '\0'; i++)
-		if (strncasecmp(*s, names + i * each, each) == 0) {
-			*s += each;
+	for (i = 0; names[i * 3] != '\0'; i++)
+		if (strncasecmp(*s, names + i * 3, 3) == 0) {
+			*s += 3;
 			return (int)i + 1;
 		}
 	return -1;
@@ -175,7 +175,7 @@ weekday(const char **s, bool full)
 	static const char *const rest[] =
 	    { "", "day", "day", "sday", "nesday", "rsday", "day", "urday" };
 	/* clang-format on */
-	int d = name(s, "SunMonTueWedThuFriSat", 3);
+	int d = name(s, "SunMonTueWedThuFriSat");
 	size_t n;
 
 	if (d == -1 || !full)
@@ -207,7 +207,7 @@ scan_field(const char **s, char what, struct civil *c)
 		return c->month = digits(s, 2);
 	case 'b':
 		return c->month =
-			   name(s, "JanFebMarAprMayJunJulAugSepOctNovDec", 3);
+			   name(s, "JanFebMarAprMayJunJulAugSepOctNovDec");
 	case 'e': /* a digit, with a space for the other */
 		if (**s == ' ') {
 			(*s)++;

@@ -449,12 +449,9 @@ http_start(struct http *h, const struct http_req *r, http_done *done, void *arg,
 }
 
 const char *
-http_agent(const char *version, const char *suffix, char *out, size_t size)
+http_agent(const char *version, char *out, size_t size)
 {
-	bool more = suffix != NULL && *suffix != '\0';
-
-	(void)snprintf(out, size, "acmed/%s libcurl/%s%s%s", version,
-	    curl_version_info(CURLVERSION_NOW)->version, more ? " " : "",
-	    more ? suffix : "");
+	(void)snprintf(out, size, "acmed/%s libcurl/%s", version,
+	    curl_version_info(CURLVERSION_NOW)->version);
 	return out;
 }

@@ -68,8 +68,7 @@ struct http_call *http_start(struct http *, const struct http_req *,
 void http_cancel(struct http_call *);      /* NULL is fine */
 
 /* The name and versions for User-Agent: "acmed/0.1.0 libcurl/7.88.1". */
-const char *http_agent(
-    const char *version, const char *suffix, char *out, size_t size);
+const char *http_agent(const char *version, char *out, size_t size);
 
 /* Valid inside done only. */
 int http_status(const struct http_reply *);

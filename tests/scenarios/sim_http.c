@@ -204,9 +204,8 @@ http_cancel(struct http_call *c)
 }
 
 const char *
-http_agent(const char *version, const char *suffix, char *out, size_t size)
+http_agent(const char *version, char *out, size_t size)
 {
-	(void)suffix;
 	(void)snprintf(out, size, "acmed/%s", version);
 	return out;
 }
