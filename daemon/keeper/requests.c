@@ -264,11 +264,10 @@ on_jws(void *arg, struct chan_msg *m, struct err *e)
 	    !CHAN_TEXT_OK(q->nonce) || q->payload_len != m->tail_len)
 		return bad_text("jws", e);
 	key = keys_get(k->keys, IPC_ROLE_ACCOUNT, q->key_id, &missing, &why);
-	if (key == NULL)
-		return refuse(k, m->id, missing, &why, e);
-	if (payloads_check(&k->payloads, m->tail, m->tail_len, &why) == -1 ||
+	if (key == NULL ||
+	    payloads_check(&k->payloads, m->tail, m->tail_len, &why) == -1 ||
 	    jws_make(key, &head, m->tail, m->tail_len, &out, &why) == -1)
-		return refuse(k, m->id, false, &why, e);
+		return refuse(k, m->id, missing, &why, e);
 	memcpy(r.key_id, q->key_id, sizeof(r.key_id));
 	return answer(k, m->id, &r, &out, e);
 }
@@ -299,7 +298,6 @@ on_csr(void *arg, struct chan_msg *m, struct err *e)
 	AUTO(buf_done) struct buf out = BUF_INIT(IPC_TAIL_MAX);
 	const char *names[IPC_NAMES];
 	const struct ipc_csr *q = m->body;
-	const struct conf_cert *cert;
 	struct ipc_key_reply r = { 0 };
 	struct keeper *k = arg;
 	struct err why;
@@ -310,18 +308,30 @@ on_csr(void *arg, struct chan_msg *m, struct err *e)
 	if (check_id(q->key_id, e) == -1 ||
 	    check_index(q->cert, k->conf->n_certs, e) == -1)
 		return -1;
-	cert = &k->conf->certs[q->cert];
-	n = csr_names(cert, q, names, e);
+	n = csr_names(&k->conf->certs[q->cert], q, names, e);
 	if (n == -1)
 		return -1;
 	key = keys_get(k->keys, IPC_ROLE_CERT, q->key_id, &missing, &why);
-	if (key == NULL)
-		return refuse(k, m->id, missing, &why, e);
-	if (csr_make(key, names, (size_t)n, &out, &why) == -1 ||
+	if (key == NULL || csr_make(key, names, (size_t)n, &out, &why) == -1 ||
 	    payloads_note_csr(&k->payloads, out.data, out.len, &why) == -1)
-		return refuse(k, m->id, false, &why, e);
+		return refuse(k, m->id, missing, &why, e);
 	memcpy(r.key_id, q->key_id, sizeof(r.key_id));
 	return answer(k, m->id, &r, &out, e);
+}
+
+static int
+make_eab(const struct keeper *k, const struct ipc_eab *q, struct key *key,
+    struct buf *out, struct err *e)
+{
+	const struct conf_ca *ca = &k->conf->cas[q->ca];
+	const struct buf *mac = &k->secrets[q->ca];
+
+	if (ca->eab_kid == NULL || mac->len == 0)
+		return err_set(e, ERR_CONFIG, 0, "%s: no usable EAB key%s%s",
+		    ca->name, ca->eab_hmac_file != NULL ? ": see " : "",
+		    ca->eab_hmac_file != NULL ? ca->eab_hmac_file : "");
+	return jws_eab(
+	    key, ca->eab_kid, mac->data, mac->len, ca->eab_alg, q->url, out, e);
 }
 
 static int
@@ -329,8 +339,6 @@ on_eab(void *arg, struct chan_msg *m, struct err *e)
 {
 	AUTO(buf_done) struct buf out = BUF_INIT(IPC_TAIL_MAX);
 	const struct ipc_eab *q = m->body;
-	const struct conf_ca *ca;
-	const struct buf *mac;
 	struct ipc_key_reply r = { 0 };
 	struct keeper *k = arg;
 	struct err why;
@@ -342,20 +350,9 @@ on_eab(void *arg, struct chan_msg *m, struct err *e)
 		return -1;
 	if (!CHAN_TEXT_OK(q->url))
 		return bad_text("eab", e);
-	ca = &k->conf->cas[q->ca];
-	mac = &k->secrets[q->ca];
 	key = keys_get(k->keys, IPC_ROLE_ACCOUNT, q->key_id, &missing, &why);
-	if (key == NULL)
+	if (key == NULL || make_eab(k, q, key, &out, &why) == -1)
 		return refuse(k, m->id, missing, &why, e);
-	if (ca->eab_kid == NULL || mac->len == 0) {
-		(void)err_set(&why, ERR_CONFIG, 0, "%s: no usable EAB key%s%s",
-		    ca->name, ca->eab_hmac_file != NULL ? ": see " : "",
-		    ca->eab_hmac_file != NULL ? ca->eab_hmac_file : "");
-		return refuse(k, m->id, false, &why, e);
-	}
-	if (jws_eab(key, ca->eab_kid, mac->data, mac->len, ca->eab_alg, q->url,
-		&out, &why) == -1)
-		return refuse(k, m->id, false, &why, e);
 	memcpy(r.key_id, q->key_id, sizeof(r.key_id));
 	return answer(k, m->id, &r, &out, e);
 }
