@@ -15,7 +15,6 @@
 #include "daemon/engine/events.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/clock.h"
-#include "lib/base/fs.h"
 #include "lib/base/log.h"
 #include "lib/base/pool.h"
 #include "lib/base/usage.h"
@@ -225,34 +224,15 @@ on_start(void *arg, const struct ipc_start *start)
 }
 
 static int
-read_conf(struct engine *en, struct err *e)
+begin(struct engine *en, struct err *e)
 {
-	AUTO(buf_done) struct buf bundle = BUF_INIT(CONF_BUNDLE_MAX);
-	struct conf_report report;
 	struct stat st;
 
-	if (!fs_is_sealed(IPC_FD_CONFIG))
-		return err_set(e, ERR_PROTO, 0,
-		    "no configuration: acmed-engine is started by acmed, not "
-		    "by people");
-	if (fs_read_fd(IPC_FD_CONFIG, &bundle, e) == -1)
-		return -1;
 	/* sealed when root had read it; the same after an end of ours */
 	if (fstat(IPC_FD_CONFIG, &st) == 0)
 		en->conf_read_at = st.st_mtime;
-	(void)close(IPC_FD_CONFIG);
-	conf_report_init(&report);
-	en->conf = conf_load(bundle.data, bundle.len, &report);
+	en->conf = conf_inherit(IPC_FD_CONFIG, "acmed-engine", e);
 	if (en->conf == NULL)
-		(void)err_set(e, ERR_CONFIG, 0, "%s", buf_str(&report.errors));
-	conf_report_done(&report);
-	return en->conf == NULL ? -1 : 0;
-}
-
-static int
-begin(struct engine *en, struct err *e)
-{
-	if (read_conf(en, e) == -1)
 		return -1;
 	log_init("engine", en->conf->log.level, en->conf->log.format);
 	en->loop = loop_new(e);

@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <sys/stat.h>
 
-#include "lib/base/fs.h"
 #include "lib/base/log.h"
 #include "lib/base/usage.h"
 #include "lib/io/confine.h"
@@ -107,30 +106,6 @@ static const struct chan_rule super_rules[IPC__COUNT] = {
 };
 /* clang-format on */
 
-static struct conf *
-read_config(struct err *e)
-{
-	AUTO(buf_done) struct buf bundle = BUF_INIT(CONF_BUNDLE_MAX);
-	struct conf_report report;
-	struct conf *conf;
-
-	if (!fs_is_sealed(IPC_FD_CONFIG)) {
-		(void)err_set(e, ERR_CONFIG, 0,
-		    "no configuration: acmed-keeper is started by acmed, not "
-		    "by people");
-		return NULL;
-	}
-	if (fs_read_fd(IPC_FD_CONFIG, &bundle, e) == -1)
-		return NULL;
-	conf_report_init(&report);
-	conf = conf_load(bundle.data, bundle.len, &report);
-	if (conf == NULL)
-		(void)err_set(e, ERR_CONFIG, 0, "%s", buf_str(&report.errors));
-	conf_report_done(&report);
-	(void)close(IPC_FD_CONFIG);
-	return conf;
-}
-
 static int
 run(struct program *p, const struct conf *conf, struct err *e)
 {
@@ -175,7 +150,7 @@ main(int argc, char **argv)
 	ignore(SIGINT);
 	ignore(SIGHUP);
 	ignore(SIGPIPE);
-	conf = read_config(&e);
+	conf = conf_inherit(IPC_FD_CONFIG, "acmed-keeper", &e);
 	if (conf == NULL) {
 		log_error("cannot start", KV("error", e.what));
 		return 1;

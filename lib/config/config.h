@@ -148,6 +148,9 @@ const char *conf_refusal(const struct conf_ca *, const struct conf_cert *);
 /* Parse a bundle.  NULL with every error in the report.  Warnings either way.
  */
 struct conf *conf_load(const void *bundle, size_t, struct conf_report *);
+
+/* The same of the sealed memfd that program was started with.  Closes fd. */
+struct conf *conf_inherit(int fd, const char *program, struct err *);
 void conf_free(struct conf *); /* NULL is fine */
 DEFINE_AUTO(struct conf, conf_free)
 

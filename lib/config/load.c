@@ -11,6 +11,7 @@
 #include <malloc.h>
 #endif
 
+#include "lib/base/fs.h"
 #include "lib/base/str.h"
 
 #define POOL_MAX ((size_t)1 << 30)
@@ -221,6 +222,30 @@ conf_load(const void *bundle, size_t len, struct conf_report *r)
 	/* Loading took several times what stays. */
 	(void)malloc_trim(0);
 #endif
+	return c;
+}
+
+struct conf *
+conf_inherit(int fd, const char *program, struct err *e)
+{
+	AUTO(buf_done) struct buf bundle = BUF_INIT(CONF_BUNDLE_MAX);
+	struct conf_report report;
+	struct conf *c;
+
+	if (!fs_is_sealed(fd)) {
+		(void)err_set(e, ERR_PROTO, 0,
+		    "no configuration: %s is started by acmed, not by people",
+		    program);
+		return NULL;
+	}
+	if (fs_read_fd(fd, &bundle, e) == -1)
+		return NULL;
+	(void)close(fd);
+	conf_report_init(&report);
+	c = conf_load(bundle.data, bundle.len, &report);
+	if (c == NULL)
+		(void)err_set(e, ERR_CONFIG, 0, "%s", buf_str(&report.errors));
+	conf_report_done(&report);
 	return c;
 }
 
