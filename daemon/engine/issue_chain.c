@@ -83,17 +83,31 @@ start_alternate(struct issue *is, struct err *e)
 	    e);
 }
 
+static int
+check_at(struct issue *is, const struct chain *ch, int64_t now, struct err *e)
+{
+	const struct cert *c = is->cert;
+
+	return chain_check(
+	    ch, c->order_key, c->idents, c->n_idents, now, SKEW_S, e);
+}
+
+/* One that could not be installed costs the CA's default nothing. */
 struct next
 got_alternate(struct issue *is, const struct answer *a, struct err *e)
 {
 	AUTO(chain_free)
 	struct chain *other = chain_parse(a->reply->body, a->reply->len, e);
 
-	if (other != NULL &&
-	    chain_matches(other, is->cert->conf->preferred_chain)) {
-		chain_free(is->chain);
-		is->chain = take_ptr(other);
-	}
+	if (other == NULL)
+		return no_alternate(is, e);
+	if (!chain_matches(other, is->cert->conf->preferred_chain))
+		return choose(is);
+	if (check_at(is, other, clock_now(), e) == -1 &&
+	    check_at(is, other, session_now(is->session), e) == -1)
+		return no_alternate(is, e);
+	chain_free(is->chain);
+	is->chain = take_ptr(other);
 	return choose(is);
 }
 
@@ -104,15 +118,6 @@ no_alternate(struct issue *is, struct err *e)
 	log_info("alternate chain not had", KV("cert", is->cert->conf->name),
 	    KV("error", e->what));
 	return choose(is);
-}
-
-static int
-check_at(struct issue *is, int64_t now, struct err *e)
-{
-	const struct cert *c = is->cert;
-
-	return chain_check(
-	    is->chain, c->order_key, c->idents, c->n_idents, now, SKEW_S, e);
 }
 
 /*
@@ -128,9 +133,9 @@ check_chain(struct issue *is, struct err *e)
 	bool by_ours;
 	struct err why;
 
-	by_ours = check_at(is, clock_now(), &why) == 0;
+	by_ours = check_at(is, is->chain, clock_now(), &why) == 0;
 	is->early = false;
-	if (check_at(is, now, e) == -1)
+	if (check_at(is, is->chain, now, e) == -1)
 		return by_ours ? 0 : -1;
 	is->early = !by_ours && h->version != 0 && h->not_after > now &&
 		    is->mode == ISSUE_REAL;
