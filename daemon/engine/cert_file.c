@@ -453,8 +453,11 @@ cert_encode_order(const struct conf *conf, const struct cert *c,
 	json_set_str(root, "url", c->order_url);
 	json_set_str(root, "key", c->order_key);
 	json_set_str(root, "tokens", c->tokens);
-	if (c->order_ca != CONF_NONE)
+	if (c->order_ca != CONF_NONE) {
 		json_set_str(root, "ca", conf->cas[c->order_ca].name);
+		json_set_str(
+		    root, "directory", conf->cas[c->order_ca].directory);
+	}
 	json_set_bool(root, "rehearsal", c->rehearsal);
 	json_set_int(root, "spent", c->spent);
 	json_set_int(root, "waited", c->waited_s);
@@ -464,11 +467,20 @@ cert_encode_order(const struct conf *conf, const struct cert *c,
 	return json_dump(root, true, out, e);
 }
 
+/* It is called the same, and has not moved: elsewhere is another CA. */
+static bool
+is_ca(const struct conf_ca *ca, const char *name, const char *directory)
+{
+	return strcmp(ca->name, name) == 0 &&
+	       (directory == NULL || strcmp(ca->directory, directory) == 0);
+}
+
 /* The CA of an order, when the certificate may still have it. */
 static uint32_t
 ca_of_order(const struct conf *conf, const struct cert *c,
     const struct json *root, bool rehearsal)
 {
+	const char *directory = json_get_text(root, "directory");
 	const char *name = json_get_text(root, "ca");
 	uint32_t i, ca;
 
@@ -476,7 +488,7 @@ ca_of_order(const struct conf *conf, const struct cert *c,
 		ca = c->conf->cas[i];
 		if (rehearsal)
 			ca = conf->cas[ca].staging;
-		if (ca != CONF_NONE && strcmp(conf->cas[ca].name, name) == 0)
+		if (ca != CONF_NONE && is_ca(&conf->cas[ca], name, directory))
 			return ca;
 	}
 	return CONF_NONE;

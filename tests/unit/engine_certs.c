@@ -586,9 +586,12 @@ order_of_another_configuration(void **state)
 {
 	AUTO(buf_done) struct buf text = BUF_INIT(STORE_VALUE_MAX);
 	struct conf_cert was = confs[0];
+	struct conf_ca moved_cas[NELEM(cas)];
+	struct conf moved = conf;
 	unsigned i;
 
 	(void)state;
+	moved.cas = moved_cas;
 	write_order(&text);
 	for (i = 0; i < 4; i++) {
 		confs[0] = was;
@@ -614,6 +617,15 @@ order_of_another_configuration(void **state)
 	assert_string_equal(c->order_url, "https://ca/order/1");
 	assert_int_equal(c->order_ca, 0);
 	assert_null(c->stale_key);
+	/* what is called the same elsewhere is another CA */
+	memcpy(moved_cas, cas, sizeof(moved_cas));
+	moved_cas[0].directory = "https://elsewhere/dir";
+	cert_forget_order(c);
+	assert_int_equal(
+	    cert_decode_order(&moved, c, text.data, text.len, &e), 0);
+	assert_null(c->order_url);
+	assert_int_equal(c->order_ca, CONF_NONE);
+	assert_string_equal(c->stale_key, KEY2);
 }
 
 /* One of the test CA's is good while that is the test CA of a listed one. */
