@@ -461,6 +461,7 @@ cert_encode_order(const struct conf *conf, const struct cert *c,
 	json_set_bool(root, "rehearsal", c->rehearsal);
 	json_set_int(root, "spent", c->spent);
 	json_set_int(root, "waited", c->waited_s);
+	json_set_int(root, "failures", c->order_failures);
 	if (c->n_idents != c->conf->n_idents)
 		set_hash(root, "reduced_to",
 		    cert_hash_names(c->idents, c->n_idents));
@@ -537,6 +538,7 @@ cert_decode_order(const struct conf *conf, struct cert *c, const char *text,
 	c->waited_s = json_get_int(root, "waited");
 	if (c->waited_s < 0 || c->waited_s > WAITED_MAX_S)
 		c->waited_s = 0;
+	c->order_failures = get_count(root, "failures");
 	if (take_text(root, "url", &c->order_url, e) == -1 ||
 	    take_text(root, "key", &c->order_key, e) == -1 ||
 	    take_text(root, "tokens", &c->tokens, e) == -1)

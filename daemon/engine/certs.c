@@ -170,6 +170,7 @@ cert_forget_order(struct cert *c)
 	c->order_ca = CONF_NONE;
 	c->rehearsal = false;
 	c->waited_s = 0;
+	c->order_failures = 0;
 }
 
 static void

@@ -116,7 +116,8 @@ struct cert {
 	uint32_t order_ca; /* whose order it is; CONF_NONE: none */
 	unsigned spent;    /* of that CA's budget, for it: BUDGET_SPENT_* */
 	int64_t waited_s;  /* for the CA, where it is; not while we were not */
-	bool rehearsal;    /* it is one of the test CA's, for trying out */
+	unsigned order_failures; /* attempts at it that have failed */
+	bool rehearsal; /* it is one of the test CA's, for trying out */
 	/* which names it is for: idents */
 	char *stale_key; /* of an order that is of no use; to be dropped */
 

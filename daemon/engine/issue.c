@@ -320,13 +320,19 @@ next_later(enum step to, int64_t wait_ms)
 }
 
 void
+issue_drop_key(const struct issue_env *env, const struct cert *c)
+{
+	const char *key = c->order_key, *used = c->have.key_id;
+
+	if (key != NULL && (used == NULL || strcmp(key, used) != 0))
+		keys_drop(env->keys, key);
+}
+
+void
 issue_drop_order(struct issue *is)
 {
-	const char *key = is->cert->order_key, *used = is->cert->have.key_id;
-
 	tokens_stop(is);
-	if (key != NULL && (used == NULL || strcmp(key, used) != 0))
-		keys_drop(is->env->keys, key);
+	issue_drop_key(is->env, is->cert);
 	cert_forget_order(is->cert);
 	is->resumed_ms = 0;
 	is->n_authzs = 0;

@@ -109,7 +109,7 @@ bool issue_ordering(const struct issue *);
 /* The clock was set, or the host has slept: what is waited for may be over. */
 void issue_look(struct issue *);
 
-/* Give up the order under way, which is not finalized: another CA is asked. */
+/* Give up the order under way. */
 void issue_leave(const struct issue_env *, struct cert *);
 
 /* Answer the tokens of an order that was under way when the process ended. */

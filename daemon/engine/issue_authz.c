@@ -114,8 +114,7 @@ void
 issue_leave(const struct issue_env *env, struct cert *c)
 {
 	each_token(c->tokens, withdraw, env->tokens);
-	if (c->order_key != NULL)
-		keys_drop(env->keys, c->order_key);
+	issue_drop_key(env, c);
 	cert_forget_order(c);
 	c->spent = 0;
 }

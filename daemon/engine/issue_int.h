@@ -140,6 +140,8 @@ void issue_on_install(void *, uint32_t version, const struct err *);
 void issue_answer(
     struct issue *, const struct answer *, const struct err *failed);
 struct next next_later(enum step, int64_t wait_ms);
+/* The order's, unless it is in service. */
+void issue_drop_key(const struct issue_env *, const struct cert *);
 /* Withdraw the tokens and forget the order. */
 void issue_drop_order(struct issue *);
 struct next issue_abandon(struct issue *, struct err *);

@@ -10,6 +10,7 @@
 #include "daemon/engine/engine.h"
 #include "daemon/engine/failover.h"
 #include "daemon/engine/policy.h"
+#include "daemon/engine/renew.h"
 #include "lib/acme/problem.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -22,6 +23,7 @@
 #define REHEARSE_MAX  3          /* in vain, before a real try again */
 #define LATE_PERMILLE 125        /* less is left: no time to rehearse */
 #define HOPELESS_S    (30 * DAY) /* of failing: told weekly (protocol R38) */
+#define ORDER_MAX     4          /* attempts at an order that fail */
 
 static const char *
 trouble_type(const struct err *e)
@@ -106,6 +108,24 @@ add_identity(const struct engine *en, const struct cert *c, struct err *e)
 		    " (a CAA record names this CA as %s)", id);
 }
 
+/* Not for ever, nor in the way of another CA: it may be this order that the CA
+ * cannot deal with.  What fails here costs no order (protocol H10). */
+static void
+keep_order(
+    struct engine *en, struct cert *c, const struct decision *d, bool leave)
+{
+	if (c->order_url == NULL || d->row->wait == WAIT_HOURLY)
+		return;
+	if (!leave && ++c->order_failures < ORDER_MAX) {
+		certs_keep_order(&en->certs, c);
+		return;
+	}
+	log_warn("order given up", KV("cert", c->conf->name),
+	    KV("ca", session_ca(en->cas[c->order_ca].session)->name),
+	    KV("order", c->order_url));
+	renew_leave_order(en, c);
+}
+
 static void
 note_failure(struct engine *en, struct cert *c, const struct outcome *o)
 {
@@ -115,7 +135,7 @@ note_failure(struct engine *en, struct cert *c, const struct outcome *o)
 	int64_t now = clock_now(), before = t->at;
 	unsigned n_alike = alike(t, o);
 	enum partial_end partial = PARTIAL_FAILED;
-	bool elsewhere = false;
+	bool elsewhere = false, leave;
 	struct decision d;
 
 	if (t->failures < FAILING_MAX)
@@ -129,6 +149,7 @@ note_failure(struct engine *en, struct cert *c, const struct outcome *o)
 		/* The test CA's own troubles say nothing of the real one. */
 		c->rehearsed++;
 		c->rehearse = d.rehearse && c->rehearsed < REHEARSE_MAX;
+		leave = !c->rehearse;
 		if (!d.rehearse)
 			d.until = now + schedule_backoff(t->failures,
 					    c->have.not_before,
@@ -141,7 +162,8 @@ note_failure(struct engine *en, struct cert *c, const struct outcome *o)
 		c->rehearse =
 		    d.rehearse && renew_test_ca(en, c) != CONF_NONE &&
 		    (c->have.version == 0 || renew_left(en, c) > LATE_PERMILLE);
-		if (failover_after(en->conf, c, &d, renew_left(en, c), now)) {
+		leave = failover_after(en->conf, c, &d, renew_left(en, c), now);
+		if (leave) {
 			log_warn("another CA is next",
 			    KV("cert", c->conf->name), KV("ca", ca),
 			    KV("next", en->conf->cas[failover_ca(c)].name));
@@ -149,6 +171,7 @@ note_failure(struct engine *en, struct cert *c, const struct outcome *o)
 			elsewhere = c->ca_at != 0;
 		}
 	}
+	keep_order(en, c, &d, leave);
 	if (!elsewhere)
 		partial = partial_failed(en, c, o, &d);
 	if (partial == PARTIAL_WELL) {

@@ -527,6 +527,7 @@ write_order(struct buf *text)
 	c->tokens = strdup("t1 t2");
 	c->order_ca = 0;
 	c->spent = 5;
+	c->order_failures = 3;
 	assert_int_equal(cert_encode_order(&conf, c, text, &e), 0);
 	cert_forget_order(c);
 	c->spent = 0;
@@ -563,6 +564,7 @@ order_there_and_back(void **state)
 	assert_string_equal(c->tokens, "t1 t2");
 	assert_int_equal(c->order_ca, 0);
 	assert_int_equal(c->spent, 5);
+	assert_int_equal(c->order_failures, 3);
 	assert_false(c->rehearsal);
 	assert_null(c->stale_key);
 	assert_int_equal(c->begun, 0);
