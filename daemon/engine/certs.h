@@ -159,6 +159,8 @@ struct cert {
 			     for one that this CA is asked */
 	int64_t turn_at;  /* plan_turns(): when it can be ordered */
 	int64_t spent_at; /* by this process; 0: by one before */
+	unsigned in_vain; /* attempts in a row that found the CA in trouble */
+	uint32_t served;  /* ca_queue.served, at the first of them */
 	TAILQ_ENTRY(cert) due; /* in its reload command's list */
 	bool reload_listed;
 	bool busy;                  /* counted by its reload command's list */

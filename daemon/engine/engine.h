@@ -41,6 +41,7 @@ struct ca_queue { /* one for each CA of the configuration */
 	struct heap limited; /* due, waiting for the account's next order */
 	struct loop_timer *timer;
 	uint32_t active, done;
+	uint32_t served;      /* attempts that ended well */
 	uint32_t parked;      /* active ones that the CA takes its time with */
 	uint32_t per_hour;    /* renewals without haste, see pace.c */
 	uint32_t places;      /* for active ones */

@@ -31,7 +31,7 @@ void
 failover_to(struct cert *c, uint32_t at)
 {
 	c->ca_at = at;
-	c->ca_failures = 0;
+	c->ca_failures = c->in_vain = 0;
 	c->rehearse = false;
 	c->rehearsed = 0;
 	free(c->instead);

@@ -24,6 +24,7 @@
 #define LATE_PERMILLE 125        /* less is left: no time to rehearse */
 #define HOPELESS_S    (30 * DAY) /* of failing: told weekly (protocol R38) */
 #define ORDER_MAX     4          /* attempts at an order that fail */
+#define VAIN_MIN      3          /* times, before it is one's own */
 
 static const char *
 trouble_type(const struct err *e)
@@ -108,6 +109,15 @@ add_identity(const struct engine *en, const struct cert *c, struct err *e)
 		    " (a CAA record names this CA as %s)", id);
 }
 
+static void
+give_up_order(struct engine *en, struct cert *c)
+{
+	log_warn("order given up", KV("cert", c->conf->name),
+	    KV("ca", session_ca(en->cas[c->order_ca].session)->name),
+	    KV("order", c->order_url));
+	renew_leave_order(en, c);
+}
+
 /* Not for ever, nor in the way of another CA: it may be this order that the CA
  * cannot deal with.  What fails here costs no order (protocol H10). */
 static void
@@ -116,14 +126,10 @@ keep_order(
 {
 	if (c->order_url == NULL || d->row->wait == WAIT_HOURLY)
 		return;
-	if (!leave && ++c->order_failures < ORDER_MAX) {
+	if (leave || ++c->order_failures >= ORDER_MAX)
+		give_up_order(en, c);
+	else
 		certs_keep_order(&en->certs, c);
-		return;
-	}
-	log_warn("order given up", KV("cert", c->conf->name),
-	    KV("ca", session_ca(en->cas[c->order_ca].session)->name),
-	    KV("order", c->order_url));
-	renew_leave_order(en, c);
 }
 
 static void
@@ -198,6 +204,7 @@ note_failure(struct engine *en, struct cert *c, const struct outcome *o)
 static void
 note_blocked(struct engine *en, struct cert *c, const struct outcome *o)
 {
+	const struct breaker *b = session_breaker(en->cas[c->queue].session);
 	struct trouble *t = &c->issue_trouble;
 
 	if (o->mode == ISSUE_REHEARSAL) {
@@ -208,6 +215,11 @@ note_blocked(struct engine *en, struct cert *c, const struct outcome *o)
 	t->row = policy_find(o->err, WHERE_CA)->name;
 	log_warn("issuing has to wait", KV("cert", c->conf->name),
 	    KV("ca", en->conf->cas[c->queue].name), KV("error", o->err->what));
+	if (c->order_url == NULL || t->at - b->since <= DAY)
+		return;
+	/* perhaps it is only the order that is not to be had any more */
+	give_up_order(en, c);
+	cert_save_told(&en->certs, c);
 }
 
 static void
@@ -312,14 +324,51 @@ note_lost(struct engine *en, struct cert *c, const struct outcome *o)
 	cert_save_told(&en->certs, c);
 }
 
+/*
+ * Whenever this one asks, the CA is in trouble, and others were served in
+ * between: it is this one that the CA cannot answer, and a failure of its own.
+ */
+static bool
+is_its_own(const struct ca_queue *q, struct cert *c, const struct outcome *o)
+{
+	const struct policy_row *row;
+
+	if (o->end != ISSUE_BLOCKED)
+		c->in_vain = 0;
+	if (o->mode != ISSUE_REAL || o->end != ISSUE_BLOCKED)
+		return false;
+	if (c->in_vain++ == 0)
+		c->served = q->served;
+	row = policy_find(o->err, WHERE_CA);
+	return c->in_vain >= VAIN_MIN && c->served != q->served &&
+	       row->scope == SCOPE_CA && (row->flags & POLICY_FAILOVER) != 0;
+}
+
+static void
+note_its_own(struct engine *en, struct cert *c, const struct outcome *blocked)
+{
+	struct outcome o = *blocked;
+	struct err e = *blocked->err;
+
+	(void)err_wrap(&e, POLICY_OTHERS);
+	o.err = &e;
+	note_failure(en, c, &o);
+}
+
 void
 outcome_note(struct engine *en, struct cert *c, const struct outcome *o)
 {
+	struct ca_queue *q = &en->cas[c->queue];
+	bool own;
+
 	if (o->end == ISSUE_LOST) {
 		note_lost(en, c, o);
 		return;
 	}
 	settle_budget(en, c, o);
+	own = is_its_own(q, c, o);
+	if (o->end == ISSUE_OK)
+		q->served++;
 	if (o->mode != ISSUE_CHECK && c->check == 0 && o->end != ISSUE_BLOCKED)
 		c->forced = false;
 	if (o->mode == ISSUE_CHECK || c->check != 0)
@@ -328,6 +377,8 @@ outcome_note(struct engine *en, struct cert *c, const struct outcome *o)
 		note_success(en, c, o);
 	else if (o->end == ISSUE_FAILED)
 		note_failure(en, c, o);
+	else if (own)
+		note_its_own(en, c, o);
 	else
 		note_blocked(en, c, o);
 }

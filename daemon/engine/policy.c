@@ -234,6 +234,9 @@ policy_hint(const char *row, const struct err *e)
 	static const char no_directory[] =
 	    "what answers there is no ACME directory: if it stays so, check "
 	    "the directory of this CA in acmed.yaml";
+	static const char others[] =
+	    "nothing, acmed asks again: if it stays so, look whether the name "
+	    "servers of these names answer, or ask the CA";
 	static const struct {
 		const char *row, *word, *hint; /* word: in the text, or NULL */
 	} hints[] = {
@@ -244,6 +247,8 @@ policy_hint(const char *row, const struct err *e)
 		{ "no-network", NULL,
 		    "the name of the CA, or of the proxy, cannot be looked up: "
 		    "check this machine's network and its resolvers" },
+		{ "unreachable", POLICY_OTHERS, others },
+		{ "unavailable", POLICY_OTHERS, others },
 		/* libcurl's words: the number does not outlive a restart */
 		{ "unreachable", "SSL peer certificate",
 		    "the certificate of the CA's own server is not trusted "
@@ -307,8 +312,10 @@ wait_of(const struct policy_in *in, enum policy_wait kind)
 		return rnd_jitter(DAY, 5);
 	case WAIT_HOURLY:
 		return hourly;
-	case WAIT_LADDER:
 	case WAIT_BREAKER:
+		wait = hourly;
+		break;
+	case WAIT_LADDER:
 	case WAIT_PERSON:
 		break;
 	}

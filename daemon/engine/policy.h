@@ -33,9 +33,12 @@ enum policy_wait {
 	WAIT_DOUBLING, /* 1 h, doubling to a day */
 	WAIT_DAILY,
 	WAIT_HOURLY,  /* the ladder, but an hour at most: it is ours to mend */
-	WAIT_BREAKER, /* breaker.h, for the whole CA */
+	WAIT_BREAKER, /* breaker.h, for the whole CA; one's own: the same */
 	WAIT_PERSON,  /* until the configuration or a person's word changes */
 };
+
+/* In front of trouble of the whole CA that only one certificate has there. */
+#define POLICY_OTHERS "the CA serves others, and fails at this one"
 
 enum policy_flag {
 	POLICY_OPERATOR = 1,      /* a person must act */

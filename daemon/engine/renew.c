@@ -329,6 +329,7 @@ void
 renew_now(struct engine *en, struct cert *c)
 {
 	c->forced = true;
+	c->in_vain = 0;
 	c->asked = ++en->asked;
 	c->rehearse = false;
 	c->issue_trouble.operator= false;
@@ -532,6 +533,29 @@ next_limited(struct ca_queue *q, int64_t *until)
 	return c;
 }
 
+/*
+ * One of them asks whether the CA is well again: each in its turn, or the most
+ * urgent one would do it for ever, and may be what the CA cannot answer.
+ */
+static struct cert *
+next_probe(struct ca_queue *q, struct cert *c)
+{
+	struct certs *cs = &q->engine->certs;
+	uint32_t i;
+
+	for (i = 0; i < cs->n && c->in_vain != 0; i++) {
+		struct cert *o = &cs->all[i];
+
+		if (o->ready.pos == 0 || o->limited ||
+		    &q->engine->cas[o->queue] != q)
+			continue;
+		if (o->in_vain < c->in_vain ||
+		    (o->in_vain == c->in_vain && o->ready.key < c->ready.key))
+			c = o;
+	}
+	return c;
+}
+
 /* What it begins may end at once, or go to another CA's queue, and so come back
  * here: the loop that runs already looks again.  The stack does not grow with
  * the number of those that wait. */
@@ -552,6 +576,8 @@ pump(struct ca_queue *q)
 			c = CERT_OF(first, ready);
 		if (c == NULL)
 			break;
+		if (breaker_probing(session_breaker(q->session)))
+			c = next_probe(q, c);
 		if (!clock_settled(q->engine, c))
 			break;
 		paced = pace_applies(q->engine, c) ? pace_when(q) : 0;

@@ -325,6 +325,10 @@ hints(void **state)
 	}
 	(void)err_set(&e, ERR_NET, NO_ANSWER, "x");
 	assert_non_null(strstr(policy_hint("unreachable", &e), "firewall"));
+	(void)err_set(&e, ERR_NET, NO_ANSWER, "%s: x", POLICY_OTHERS);
+	assert_non_null(strstr(policy_hint("unreachable", &e), "name servers"));
+	(void)err_set(&e, ERR_HTTP, 504, "%s: x", POLICY_OTHERS);
+	assert_non_null(strstr(policy_hint("unavailable", &e), "name servers"));
 	/* as libcurl says it, and as it is told again after a restart */
 	(void)err_set(&e, ERR_NET, 60,
 	    "GET https://ca/dir: SSL peer "
@@ -465,7 +469,7 @@ long_waits(void **state)
 	}
 }
 
-/* What is this machine's is tried hourly at least. */
+/* What is this machine's, or may pass soon, is tried hourly at least. */
 static void
 hourly(void **state)
 {
@@ -482,6 +486,13 @@ hourly(void **state)
 	in.err = &e;
 	policy_decide(&in, &d);
 	assert_in_range(d.until, in.now + 48 * MINUTE, in.now + 72 * MINUTE);
+	/* so is an outage that is only one certificate's, but as the CA says */
+	(void)err_set(&e, ERR_HTTP, 504, "gateway timeout");
+	policy_decide(&in, &d);
+	assert_in_range(d.until, in.now + 48 * MINUTE, in.now + 72 * MINUTE);
+	e.retry_after_s = 2 * HOUR;
+	policy_decide(&in, &d);
+	assert_in_range(d.until, in.now + 2 * HOUR, in.now + 2 * HOUR + 30);
 	/* and a CA's error by the ladder's last rung */
 	(void)err_set(&e, ERR_PROTO, 0, "odd");
 	policy_decide(&in, &d);
