@@ -26,6 +26,7 @@
 #define SLOW_MS (2 * MINUTE_MS)
 
 #define ENDS_SOON_S INT64_C(300)
+#define RESYNCS_MAX 5 /* looks at an order that is not what it should be */
 
 static const struct step_def steps[STEP__COUNT];
 
@@ -392,7 +393,7 @@ still_processing(struct issue *is, const struct reply *r, struct err *e)
 static struct next
 still_ready(struct issue *is, struct err *e)
 {
-	if (is->resyncs++ < 5)
+	if (is->resyncs++ < RESYNCS_MAX)
 		return next_later(
 		    STEP_POLL_ORDER, 1000 * (INT64_C(1) << is->resyncs));
 	(void)err_set(
@@ -475,7 +476,7 @@ got_order(struct issue *is, const struct answer *a, struct err *e)
 	if (order_decode(r->body, r->len, is->order_pool, &is->order, e) ==
 	    -1) {
 		/* finalized perhaps: never given up for an odd reply (A24) */
-		if (is->step == STEP_FINALIZE && is->resyncs++ < 5)
+		if (is->step == STEP_FINALIZE && is->resyncs++ < RESYNCS_MAX)
 			return next_later(STEP_POLL_ORDER, 1000);
 		return issue_abandon(is, e);
 	}
@@ -573,6 +574,18 @@ lost_order(struct issue *is, struct err *e)
 	return NEXT_FAILED;
 }
 
+/* Issued, and not there yet: the CA's servers may not all know of it at once,
+ * and another order would be one certificate more. */
+static struct next
+no_certificate(struct issue *is, struct err *e)
+{
+	if (e->num == 404 && session_blocked(is->session, NULL) == 0 &&
+	    is->resyncs++ < RESYNCS_MAX)
+		return next_later(
+		    STEP_POLL_ORDER, 1000 * (INT64_C(1) << is->resyncs));
+	return lost_order(is, e);
+}
+
 static int
 start_key(struct issue *is, struct err *e)
 {
@@ -661,7 +674,8 @@ finalize_failed(struct issue *is, struct err *e)
 	if (e->retry_after_s * 1000 > wait)
 		wait = e->retry_after_s * 1000;
 	if ((sync || e->kind == ERR_NET || e->num >= 500) &&
-	    session_blocked(is->session, NULL) == 0 && is->resyncs++ < 5)
+	    session_blocked(is->session, NULL) == 0 &&
+	    is->resyncs++ < RESYNCS_MAX)
 		return next_later(
 		    STEP_POLL_ORDER, wait < HOUR_MS ? wait : HOUR_MS);
 	if (e->kind == ERR_PROBLEM && e->problem == PROBLEM_BAD_CSR)
@@ -687,7 +701,7 @@ static const struct step_def steps[STEP__COUNT] = {
 	[STEP_KEY]        = { "key",         start_key,        got_key,        NULL,            STEP_POLL_ORDER, WHERE_HERE },
 	[STEP_CSR]        = { "csr",         start_csr,        got_csr,        other_key,       STEP_POLL_ORDER, WHERE_HERE },
 	[STEP_FINALIZE]   = { "finalize",    start_finalize,   got_order,      finalize_failed, STEP_POLL_ORDER, WHERE_CERT },
-	[STEP_DOWNLOAD]   = { "certificate", start_download,   downloaded,     lost_order,      STEP_POLL_ORDER, WHERE_CERT },
+	[STEP_DOWNLOAD]   = { "certificate", start_download,   downloaded,     no_certificate,  STEP_POLL_ORDER, WHERE_CERT },
 	[STEP_ALTERNATE]  = { "alternate",   start_alternate,  got_alternate,  no_alternate,    STEP_POLL_ORDER, WHERE_CERT },
 	[STEP_INSTALL]    = { "install",     start_install,    installed,      NULL,            STEP_POLL_ORDER, WHERE_HERE },
 };

@@ -56,6 +56,15 @@ choose(struct issue *is)
 	return NEXT_TO(STEP_INSTALL);
 }
 
+/* What is wrong with what the CA sent is no trouble of ours, whoever found it.
+ */
+static void
+blame_ca(struct err *e)
+{
+	if (e->kind != ERR_NOMEM)
+		e->kind = ERR_PROTO;
+}
+
 struct next
 downloaded(struct issue *is, const struct answer *a, struct err *e)
 {
@@ -65,8 +74,11 @@ downloaded(struct issue *is, const struct answer *a, struct err *e)
 
 	chain_free(is->chain);
 	is->chain = chain_parse(r->body, r->len, e);
-	if (is->chain == NULL)
-		return issue_abandon(is, e);
+	if (is->chain == NULL) {
+		/* it is issued: another order would be one certificate more */
+		blame_ca(e);
+		return NEXT_FAILED;
+	}
 	is->n_alternates = is->next_alternate = 0;
 	for (i = 0; (link = http_header(r->http, "Link", i)) != NULL; i++)
 		reply_links(link, r->url, "alternate", add_alternate, is);
@@ -167,6 +179,7 @@ start_install(struct issue *is, struct err *e)
 	if (check_chain(is, e) == -1) {
 		if (e->kind == ERR_NOMEM)
 			return -1;
+		blame_ca(e);
 		log_error("the CA issued something else than we ordered: "
 			  "not installed",
 		    KV("cert", cc->name), KV("order", is->cert->order_url),
