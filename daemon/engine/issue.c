@@ -389,13 +389,19 @@ still_processing(struct issue *is, const struct reply *r, struct err *e)
 	return NEXT_FAILED;
 }
 
+/* 2 s, and twice as long each time. */
+static struct next
+resync(const struct issue *is)
+{
+	return next_later(STEP_POLL_ORDER, 1000 * (INT64_C(1) << is->resyncs));
+}
+
 /* Finalized, and shown as it was before: look again, not at once. */
 static struct next
 still_ready(struct issue *is, struct err *e)
 {
 	if (is->resyncs++ < RESYNCS_MAX)
-		return next_later(
-		    STEP_POLL_ORDER, 1000 * (INT64_C(1) << is->resyncs));
+		return resync(is);
 	(void)err_set(
 	    e, ERR_LIMIT, 0, "the order is still ready after its finalization");
 	return NEXT_FAILED;
@@ -475,9 +481,10 @@ got_order(struct issue *is, const struct answer *a, struct err *e)
 	}
 	if (order_decode(r->body, r->len, is->order_pool, &is->order, e) ==
 	    -1) {
-		/* finalized perhaps: never given up for an odd reply (A24) */
-		if (is->step == STEP_FINALIZE && is->resyncs++ < RESYNCS_MAX)
-			return next_later(STEP_POLL_ORDER, 1000);
+		/* finalized perhaps: not given up for an odd reply (A24) */
+		if (is->cert->order_key != NULL && e->kind != ERR_NOMEM &&
+		    is->resyncs++ < RESYNCS_MAX)
+			return resync(is);
 		return issue_abandon(is, e);
 	}
 	if (!order_is_for(&is->order, is->cert->idents, is->cert->n_idents)) {
@@ -581,8 +588,7 @@ no_certificate(struct issue *is, struct err *e)
 {
 	if (e->num == 404 && session_blocked(is->session, NULL) == 0 &&
 	    is->resyncs++ < RESYNCS_MAX)
-		return next_later(
-		    STEP_POLL_ORDER, 1000 * (INT64_C(1) << is->resyncs));
+		return resync(is);
 	return lost_order(is, e);
 }
 
