@@ -99,6 +99,15 @@ issue_cancel(struct issue *is)
 	issue_free(is);
 }
 
+/* Nothing was said of the order: the CA may be validating this moment. */
+static bool
+is_beside_it(const struct err *e)
+{
+	return e->kind != ERR_PROBLEM || e->num >= 500 ||
+	       e->problem == PROBLEM_RATE_LIMITED ||
+	       e->problem == PROBLEM_BAD_NONCE;
+}
+
 static void
 issue_finish(struct issue *is, enum issue_end end, const struct err *e)
 {
@@ -112,9 +121,9 @@ issue_finish(struct issue *is, enum issue_end end, const struct err *e)
 	issue_done *done = is->done;
 	void *arg = is->arg;
 
-	/* Unheard, the CA may be validating; the order goes on later (F4). */
+	/* then unheard, for the order goes on later (F4) */
 	if (c->order_url != NULL &&
-	    (end == ISSUE_BLOCKED || (e != NULL && e->kind != ERR_PROBLEM)))
+	    (end == ISSUE_BLOCKED || (e != NULL && is_beside_it(e))))
 		tokens_leave(is);
 	else
 		tokens_stop(is);
