@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/engine/schedule.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -16,7 +15,6 @@
 
 #define AGAIN_MS          60000 /* when something could not be saved */
 #define CLOCK_SLACK_S     300
-#define YOUTH_S           (6 * INT64_C(3600))  /* not hurried again then */
 #define WINDOW_NEXT_MAX_S (25 * INT64_C(3600)) /* ari.c asks daily at least */
 
 struct save {
@@ -97,41 +95,6 @@ change_name(enum change c)
 	};
 
 	return names[c];
-}
-
-/* A CA whose windows are always over must not have us renew without end: the
- * second time in a row it waits. */
-static int64_t
-not_too_young(const struct issued *h, int64_t picked)
-{
-	int64_t youth = (h->not_after - h->not_before) / 20;
-	int64_t grown = h->installed_at + (youth < YOUTH_S ? youth : YOUTH_S);
-
-	return !h->hurried || picked == 0 || picked > grown ? picked : grown;
-}
-
-int64_t
-cert_renew_at(const struct cert *c)
-{
-	const struct issued *h = &c->have;
-
-	return schedule_renew_at(h->not_before, h->not_after, h->by_fraction,
-	    not_too_young(h, c->window.picked));
-}
-
-bool
-cert_recalled(const struct cert *c, int64_t now)
-{
-	/* one that has expired is in more need than that */
-	return c->have.version != 0 && c->window.end != 0 &&
-	       c->window.end <= now && c->have.not_after > now;
-}
-
-void
-window_clear(struct window *w)
-{
-	free(w->url);
-	memset(w, 0, sizeof(*w));
 }
 
 const char *

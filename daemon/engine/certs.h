@@ -62,11 +62,11 @@ struct issued {
 	struct wants made_for;
 	uint32_t version; /* versions/<name>/<n>; 0: none installed */
 	bool replaced;    /* naming it in "replaces" is of no use any more */
-	bool hurried;   /* made because the window of the one before was over */
-	bool ruined;    /* its files are damaged, and cannot be made whole */
-	bool uncounted; /* they are, which could not be noted */
-	bool partial;   /* some that were configured then were left out */
-	char *names;    /* separated by spaces; NULL: those configured now */
+	bool hurried;     /* cert_hurried(), of the one before */
+	bool ruined;      /* its files are damaged, and cannot be made whole */
+	bool uncounted;   /* they are, which could not be noted */
+	bool partial;     /* some that were configured then were left out */
+	char *names;      /* separated by spaces; NULL: those configured now */
 };
 
 /* The CA's renewal window of what is installed (RFC 9773 4.2). */
@@ -214,6 +214,8 @@ int64_t cert_renew_at(const struct cert *);
 /* The CA's window is there and over, and the certificate is not: it wants it
  * replaced now. */
 bool cert_recalled(const struct cert *, int64_t now);
+/* It was replaced because its window was over, or while it was very young. */
+bool cert_hurried(const struct cert *, int64_t now);
 void window_clear(struct window *);
 
 int certs_init(struct certs *, const struct conf *, struct loop *,

@@ -286,6 +286,7 @@ remember(struct issue *is, uint32_t version, struct err *e)
 	AUTO(free) char *was = NULL;
 	struct cert *c = is->cert;
 	struct issued *h = &c->have;
+	bool hurried = cert_hurried(c, session_now(is->session));
 	struct x509_info info;
 
 	if (pool == NULL)
@@ -305,7 +306,7 @@ remember(struct issue *is, uint32_t version, struct err *e)
 	    schedule_pick(info.not_before, info.not_after, h->installed_at);
 	h->made_for = c->wants;
 	h->version = version;
-	h->hurried = c->window.past_since != 0;
+	h->hurried = hurried;
 	window_clear(&c->window);
 	return 0;
 }

@@ -258,6 +258,7 @@ remember(struct issue *is)
 	struct cert *c = is->cert;
 	const struct record *r = &records[c->index];
 	struct issued *h = &c->have;
+	bool hurried = cert_hurried(c, session_now(is->session));
 	char id[32];
 
 	(void)snprintf(id, sizeof(id), "A%u.%u", c->index, r->serial);
@@ -278,7 +279,7 @@ remember(struct issue *is)
 	h->made_for = c->wants;
 	h->version++;
 	h->replaced = false;
-	h->hurried = c->window.past_since != 0;
+	h->hurried = hurried;
 	window_clear(&c->window);
 	trouble_clear(&c->issue_trouble);
 	c->deploy = DEPLOY_DONE;

@@ -296,6 +296,23 @@ young(void **state)
 	assert_int_equal(cert_renew_at(c), c->have.installed_at + 360);
 }
 
+/* So is what comes after one that was over, or was hardly in service. */
+static void
+hurried(void **state)
+{
+	int64_t at;
+
+	(void)state;
+	fill();
+	at = c->have.installed_at;
+	assert_true(cert_hurried(c, at + 12 * 3600)); /* its window is over */
+	c->window.past_since = 0;
+	assert_true(cert_hurried(c, at + 12 * 3600 - 1));
+	assert_false(cert_hurried(c, at + 12 * 3600));
+	c->have.version = 0;
+	assert_false(cert_hurried(c, at));
+}
+
 /* An instant without its window, or outside of it, was not picked in it. */
 static void
 strange_window(void **state)
@@ -955,6 +972,7 @@ main(void)
 		T(empty_there_and_back),
 		T(window_there_and_back),
 		T(young),
+		T(hurried),
 		T(strange_window),
 		T(try_there_and_back),
 		T(said_there_and_back),
