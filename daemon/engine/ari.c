@@ -106,6 +106,14 @@ tell(const struct engine *en, const struct cert *c)
 		    KV("see", w->url));
 }
 
+static bool
+same_page(const struct window *w, const struct renewal_info *info)
+{
+	if (w->url == NULL || info->explanation == NULL)
+		return w->url == NULL && info->explanation == NULL;
+	return strcmp(w->url, info->explanation) == 0;
+}
+
 /* The same window keeps its instant, whatever else is new (protocol J3). */
 static void
 take_window(struct engine *en, struct cert *c, const struct renewal_info *info)
@@ -114,7 +122,8 @@ take_window(struct engine *en, struct cert *c, const struct renewal_info *info)
 	int64_t now = engine_now(en);
 	bool same = w->start == info->start && w->end == info->end;
 
-	if (same && (info->end > now) == (w->past_since == 0))
+	if (same && (info->end > now) == (w->past_since == 0) &&
+	    same_page(w, info))
 		return;
 	if (!same)
 		w->picked = schedule_in_window(info->start, info->end);
