@@ -108,6 +108,7 @@ struct engine {
 	bool clock_doubt; /* no CA was asked since we began, or it was set */
 
 	int64_t paced_at;            /* pace_learn() was called */
+	int64_t sort_at;             /* what waits is, if within the hour */
 	int64_t turns_at, turns_end; /* plan_turns() was, and came to */
 	struct share *shares;        /* of new names in what limits domains */
 	size_t n_shares;
@@ -166,6 +167,9 @@ void pace_take(struct ca_queue *);
 /* What goes first at a CA: the smallest.  instead: one where it is new only
  * because another has too much. */
 int64_t pace_urgency(const struct engine *, const struct cert *, bool instead);
+/* When it will be about to end, if it has no time to be found so by the hourly
+ * look; INT64_MAX: it has, or is already. */
+int64_t pace_late_at(const struct engine *, const struct cert *);
 
 /* crowd.c: new names of one registered domain. */
 void crowd_begin(struct engine *);

@@ -28,6 +28,7 @@
 #define LATE           125000 /* of the lifetime left, in 1/1000000 */
 #define SPREAD         250000 /* more of it: it may wait for its turn */
 #define SHORT_LIFE     (4 * WHOLE_H * HOUR)
+#define HASTY          (4 * HOUR) /* in which an hour is much */
 /* In front of what is left of a lifetime */
 #define ASKED (INT64_C(1) << 30)
 #define OVER  (INT64_C(1) << 29)
@@ -153,6 +154,17 @@ urgency(const struct engine *en, const struct cert *c, bool instead)
 		return LATE;
 	/* never behind one that is to be spread */
 	return pace_applies(en, c) || left < SPREAD ? left : SPREAD - 1;
+}
+
+int64_t
+pace_late_at(const struct engine *en, const struct cert *c)
+{
+	const struct issued *h = &c->have;
+	int64_t late = (h->not_after - h->not_before) * LATE / 1000000;
+	int64_t at = h->not_after - late + 1 - en->ahead_s;
+
+	return h->version != 0 && late < HASTY && at > clock_now() ? at
+								   : INT64_MAX;
 }
 
 /* Alike, as the configuration has them, which is what plan.c foretells. */

@@ -19,6 +19,7 @@
 
 #define HOUR       INT64_C(3600)
 #define PARKED_MAX 256 /* at a CA, beside max-orders */
+#define SORT_S     10  /* no more often than that for what is urgent */
 #define STATUS_MS  200
 #define STATUS_OF  50 /* certificates that cost one more */
 
@@ -90,6 +91,8 @@ tick_set(struct engine *en)
 
 	if (first != NULL && first->key < next)
 		next = first->key;
+	if (en->sort_at < next)
+		next = en->sort_at;
 	wait = next - clock_now();
 	/* at least hourly: the wall clock may have jumped (protocol Q5) */
 	if (wait > HOUR || en->clock_bad)
@@ -208,6 +211,19 @@ skip_rehearsal(struct engine *en, struct cert *c)
 	c->rehearse = false;
 }
 
+/* It waits: look again when it becomes urgent. */
+static void
+sort_when_late(struct engine *en, const struct cert *c)
+{
+	int64_t at = pace_late_at(en, c), soon = clock_now() + SORT_S;
+
+	at = at < soon ? soon : at;
+	if (at >= en->sort_at)
+		return;
+	en->sort_at = at;
+	tick_set(en);
+}
+
 static struct ca_queue *
 enqueue(struct engine *en, struct cert *c)
 {
@@ -223,6 +239,7 @@ enqueue(struct engine *en, struct cert *c)
 		q->done = 0;
 	}
 	heap_put(&q->ready, &c->ready, pace_urgency(en, c, c->instead != NULL));
+	sort_when_late(en, c);
 	return q;
 }
 
@@ -386,12 +403,14 @@ sort_again(struct engine *en, struct ca_queue *q)
 {
 	uint32_t i;
 
-	for (i = 0; q->ready.n + q->limited.n > 1 && i < en->certs.n; i++) {
+	for (i = 0; q->ready.n + q->limited.n != 0 && i < en->certs.n; i++) {
 		struct cert *c = &en->certs.all[i];
 
-		if (c->ready.pos != 0 && &en->cas[c->queue] == q)
-			heap_put(c->limited ? &q->limited : &q->ready,
-			    &c->ready, pace_urgency(en, c, c->instead != NULL));
+		if (c->ready.pos == 0 || &en->cas[c->queue] != q)
+			continue;
+		heap_put(c->limited ? &q->limited : &q->ready, &c->ready,
+		    pace_urgency(en, c, c->instead != NULL));
+		sort_when_late(en, c);
 	}
 }
 
@@ -399,19 +418,24 @@ static void
 on_tick(void *arg)
 {
 	struct engine *en = arg;
+	int64_t now = clock_now();
+	bool hourly = now - en->paced_at >= HOUR || now < en->paced_at;
 	uint32_t i;
 
 	clock_look(en);
 	clock_tick(en);
-	if (clock_now() - en->paced_at >= HOUR || clock_now() < en->paced_at) {
-		en->paced_at = clock_now();
+	if (hourly) {
+		en->paced_at = now;
 		pace_learn(en);
 		crowd_learn(en);
+	}
+	if (hourly || now >= en->sort_at) {
+		en->sort_at = INT64_MAX;
 		for (i = 0; i < en->conf->n_cas; i++)
 			sort_again(en, &en->cas[i]);
-		for (i = 0; i < en->conf->n_cas; i++)
-			move_elsewhere(en, &en->cas[i]);
 	}
+	for (i = 0; hourly && i < en->conf->n_cas; i++)
+		move_elsewhere(en, &en->cas[i]);
 	wake(en);
 }
 
@@ -705,6 +729,7 @@ renew_start(struct engine *en)
 		heap_put(&en->sleeping, &c->sleep, when(en, c));
 	}
 	en->started = true;
+	en->sort_at = INT64_MAX;
 	en->paced_at = clock_now();
 	pace_learn(en);
 	crowd_begin(en);
