@@ -148,7 +148,7 @@ note_failure(struct engine *en, struct cert *c, const struct outcome *o)
 		t->failures++;
 	decide(en, c, o, &d);
 	add_identity(en, c, &e);
-	if (d.row->wait == WAIT_SAID)
+	if (e.kind == ERR_PROBLEM && e.problem == PROBLEM_RATE_LIMITED)
 		failover_note_said(c, c->queue, d.until, now);
 	if (o->mode == ISSUE_REHEARSAL) {
 		(void)err_wrap(&e, "tried out at %s", ca);

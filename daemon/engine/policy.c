@@ -78,7 +78,7 @@ no_network(const struct err *e)
 /* clang-format off */
 static const struct rule rules[] = {
 	{ P(RATE_LIMITED), unpause,
-	  { "paused",                  EVERY,       SCOPE_CERT,    WAIT_DAILY,    OP | NAMED } },
+	  { "paused",                  EVERY,       SCOPE_CERT,    WAIT_DAILY,    OP | OVER | NAMED } },
 	{ P(RATE_LIMITED), said_when,
 	  { "rateLimited",             EVERY,       SCOPE_CERT,    WAIT_SAID,     LONG } },
 	{ P(RATE_LIMITED), NULL,
@@ -132,11 +132,12 @@ static const struct rule rules[] = {
 	  { "unauthorized",            WHERE_NAME | WHERE_CERT, SCOPE_NAME, WAIT_LADDER, TRY | NAMED } },
 	/* the account is asked about meanwhile (session.c) */
 	{ P(UNAUTHORIZED), NULL,
-	  { "unauthorized-order",      WHERE_ORDER | WHERE_HERE, SCOPE_CERT, WAIT_LADDER, 0 } },
+	  { "unauthorized-order",      WHERE_ORDER | WHERE_HERE, SCOPE_CERT, WAIT_LADDER, OVER } },
+	/* one CA's "too many names" is another one's limit */
 	{ P(MALFORMED), NULL,
-	  { "malformed",               LATER,       SCOPE_CERT,    WAIT_DAILY,    OP | NAMED } },
+	  { "malformed",               LATER,       SCOPE_CERT,    WAIT_DAILY,    OP | OVER | NAMED } },
 	{ P(COMPOUND), NULL,
-	  { "compound",                EVERY,       SCOPE_CERT,    WAIT_LADDER,   0 } },
+	  { "compound",                EVERY,       SCOPE_CERT,    WAIT_LADDER,   OVER } },
 	{ P(BAD_NONCE), NULL,
 	  { "badNonce",                EVERY,       SCOPE_CERT,    WAIT_LADDER,   OVER } },
 	{ P(ORDER_NOT_READY), NULL,
@@ -154,9 +155,9 @@ static const struct rule rules[] = {
 	{ ERR_HTTP, ANY, server,
 	  { "unknown-5xx",             EVERY,       SCOPE_CERT,    WAIT_LADDER,   OVER } },
 	{ ERR_PROBLEM, ANY, NULL,
-	  { "unknown-4xx",             EVERY,       SCOPE_CERT,    WAIT_LADDER,   0 } },
+	  { "unknown-4xx",             EVERY,       SCOPE_CERT,    WAIT_LADDER,   OVER } },
 	{ ERR_HTTP, ANY, NULL,
-	  { "unknown-4xx",             EVERY,       SCOPE_CERT,    WAIT_LADDER,   0 } },
+	  { "unknown-4xx",             EVERY,       SCOPE_CERT,    WAIT_LADDER,   OVER } },
 	{ ERR_PROTO, ANY, NULL,
 	  { "odd-reply",               EVERY,       SCOPE_CERT,    WAIT_LADDER,   OVER } },
 	{ ERR_LIMIT, ANY, NULL,
@@ -332,7 +333,7 @@ policy_is_long(int64_t wait, int64_t not_after, int64_t now)
 {
 	int64_t left = not_after - now;
 
-	return wait > HOUR && (left <= 0 || wait > left / 8);
+	return wait > HOUR && wait > left / 8;
 }
 
 /* What the CA says counts, not that we wait longer. */

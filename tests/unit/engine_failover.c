@@ -146,6 +146,13 @@ short_of_time(void **state)
 	assert_false(fails(ERR_PROTO, 0, -1));
 	c.have.not_after = T0 + 9 * DAY;
 	assert_true(fails(ERR_PROTO, 0, -1));
+	/* nor to think of whether it is only this CA that does not want it */
+	failover_reset(&c);
+	assert_true(fails(ERR_PROBLEM, PROBLEM_MALFORMED, -1));
+	failover_reset(&c);
+	assert_true(fails(ERR_HTTP, 0, -1));
+	failover_reset(&c);
+	assert_false(fails(ERR_PROBLEM, PROBLEM_RATE_LIMITED, HOUR));
 	/* but without any, a first try may fail */
 	failover_reset(&c);
 	c.have = (struct issued){ 0 };
@@ -157,7 +164,7 @@ static void
 never(void **state)
 {
 	static const unsigned p[] = { PROBLEM_DNS, PROBLEM_CONNECTION,
-		PROBLEM_TLS, PROBLEM_INCORRECT_RESPONSE, PROBLEM_MALFORMED };
+		PROBLEM_TLS, PROBLEM_INCORRECT_RESPONSE };
 	unsigned i, k;
 
 	(void)state;
