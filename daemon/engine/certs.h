@@ -85,6 +85,8 @@ struct said { /* a CA will not be asked for this certificate until then */
 	int64_t until;
 };
 
+enum told { TOLD_NOTHING, TOLD_SOON, TOLD_CRITICAL, TOLD_ENDED };
+
 enum save_what {
 	SAVE_NOTHING,
 	/* The order under way: survives this process.  A power cut may cost it,
@@ -167,6 +169,8 @@ struct cert {
 	bool unsaved;               /* the last SAVE_CERT failed: tried again */
 	bool lost;                  /* what was on disk of it was damaged */
 	unsigned char shown_health; /* view*.c: while they choose */
+	enum told told;             /* of its end, in the log; and from then */
+	int64_t told_again;         /* on once more */
 	bool forced;         /* an operator said: now, whatever the back-off */
 	unsigned char check; /* enum issue_mode that an operator asked for */
 };

@@ -228,6 +228,9 @@ enum health {
 enum health cert_health(const struct engine *, const struct cert *);
 enum alarm cert_alarm(const struct engine *, const struct cert *);
 void engine_count(const struct engine *, struct ipc_status *);
+/* Hourly: say which certificates are late, in the log: nothing else may be said
+ * of what waits for months (protocol Q9). */
+void health_tell(struct engine *);
 
 /*
  * setup.c: the parts, put together.  loop, store, keys, upstairs, http and

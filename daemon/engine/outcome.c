@@ -48,14 +48,16 @@ static void
 tell_failure(const struct cert *c, const struct err *e, int64_t before)
 {
 	const struct trouble *t = &c->issue_trouble;
-	char next[CLOCK_RFC3339_MAX];
+	char next[CLOCK_RFC3339_MAX], ends[CLOCK_RFC3339_MAX];
 	enum log_level level =
 	    worth_telling(t, before) ? LOG_L_ERR : LOG_L_DEBUG;
 
 	clock_format(t->next, next);
+	clock_format(c->have.not_after, ends);
 	LOG_AT(level, "certificate not issued", KV("cert", c->conf->name),
 	    KV("type", t->type), KV("error", e->what),
 	    KN("failures", t->failures), KV("next", next),
+	    KV("ends", c->have.version == 0 ? NULL : ends),
 	    KV("hint", policy_hint(t->row, e)), { 0 });
 }
 

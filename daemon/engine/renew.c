@@ -428,6 +428,7 @@ on_tick(void *arg)
 		en->paced_at = now;
 		pace_learn(en);
 		crowd_learn(en);
+		health_tell(en);
 	}
 	if (hourly || now >= en->sort_at) {
 		en->sort_at = INT64_MAX;
