@@ -73,7 +73,9 @@ log_run(const struct reload_group *g, const struct ipc_hooked *h)
 {
 	const struct conf *conf = g->engine->conf;
 	const char *command = conf->commands[g - g->engine->groups].argv[0];
+	char next[CLOCK_RFC3339_MAX];
 
+	clock_format(g->next, next);
 	if (h->ok != 0)
 		log_info("reload command ran", KV("command", command),
 		    KV("cert", g->batch[0]->conf->name),
@@ -82,7 +84,8 @@ log_run(const struct reload_group *g, const struct ipc_hooked *h)
 		log_error("reload command failed", KV("command", command),
 		    KV("cert", g->batch[0]->conf->name),
 		    KN("certificates", g->n_batch), KN("ms", h->ms),
-		    KV("error", h->error), KV("output", h->output));
+		    KV("error", h->error), KV("output", h->output),
+		    KV("next", g->next == 0 ? NULL : next));
 }
 
 /* What a command printed becomes part of a line that people read. */
@@ -95,6 +98,22 @@ one_line(char *s)
 		s[--n] = '\0';
 	while ((s = strchr(s, '\n')) != NULL)
 		*s = ' ';
+}
+
+/* When the failures of those that are due let it run; 0: one has none. */
+static int64_t
+next_run(const struct reload_group *g)
+{
+	const struct cert *c;
+	int64_t next = 0;
+
+	TAILQ_FOREACH (c, &g->due, due) {
+		if (c->deploy_trouble.failures == 0)
+			return 0;
+		if (c->deploy_trouble.next > next)
+			next = c->deploy_trouble.next;
+	}
+	return next;
 }
 
 static void
@@ -110,22 +129,19 @@ hooked(void *arg, const struct ipc_hooked *answer)
 	g->engine->hooks--;
 	h->output[sizeof(h->output) - 1] = '\0';
 	one_line(h->output);
-	log_run(g, h);
 	buf_printf(&why, "%.*s", (int)sizeof(h->error) - 1, h->error);
 	if (h->output[0] != '\0')
 		buf_printf(&why, ": %s", h->output);
-	g->next = 0;
 	for (i = 0; i < g->n_batch; i++) {
 		c = g->batch[i];
 		/* renewed again meanwhile: that one's run is still to come */
 		if (!c->reload_listed)
 			settle(g->engine, c, h->ok != 0 ? NULL : buf_str(&why));
-		if (h->ok == 0) {
+		if (h->ok == 0)
 			put_on(g, c);
-			if (c->deploy_trouble.next > g->next)
-				g->next = c->deploy_trouble.next;
-		}
 	}
+	g->next = next_run(g);
+	log_run(g, h);
 	g->n_batch = 0;
 	for (i = 0; i < g->engine->conf->n_commands; i++)
 		group_look(&g->engine->groups[i]);
@@ -177,22 +193,6 @@ static void
 on_timer(void *arg)
 {
 	group_look(arg);
-}
-
-/* When the failures of those that are due let it run; 0: one has none. */
-static int64_t
-next_run(const struct reload_group *g)
-{
-	const struct cert *c;
-	int64_t next = 0;
-
-	TAILQ_FOREACH (c, &g->due, due) {
-		if (c->deploy_trouble.failures == 0)
-			return 0;
-		if (c->deploy_trouble.next > next)
-			next = c->deploy_trouble.next;
-	}
-	return next;
 }
 
 void

@@ -1128,7 +1128,7 @@ do_hook(char *args)
 		sim_root.hook_hangs = true;
 		return 0;
 	}
-	sim_root.hook_hangs = false;
+	sim_hooks_end();
 	return fails_or_works(
 	    args, sim_root.hook_fails, sizeof(sim_root.hook_fails));
 }

@@ -133,6 +133,7 @@ extern struct sim_root {
 } sim_root;
 struct sim_files *sim_files(const char *name); /* NULL: none */
 void sim_root_reset(void);
+void sim_hooks_end(void); /* hanging ones */
 
 /* sim_engine.c: the engine's own parts, put together as main.c does */
 struct engine *sim_engine(void); /* NULL: not running */

@@ -235,6 +235,17 @@ upstairs_hook(struct upstairs *u, const uint32_t *certs, size_t n,
 	return op;
 }
 
+void
+sim_hooks_end(void)
+{
+	struct up_op *op;
+
+	sim_root.hook_hangs = false;
+	TAILQ_FOREACH (op, &ops, link)
+		if (op->hooked != NULL)
+			loop_timer_set(op->timer, 50);
+}
+
 struct up_op *
 upstairs_reload(
     struct upstairs *u, upstairs_reloaded *done, void *arg, struct err *e)
