@@ -12,8 +12,9 @@
 #include "lib/base/clock.h"
 #include "lib/base/str.h"
 
-#define WIDTH     78
-#define WORDS_MAX 65536
+#define WIDTH      78
+#define WORDS_MAX  65536
+#define ADVICE_MAX 4096
 
 char *
 out_copy(const char *value)
@@ -183,4 +184,21 @@ out_words(const struct json *o, const char *label, const char *key)
 		str_clean(all.data);
 		out_line(label, all.data);
 	}
+}
+
+void
+out_advice(const char *label, const char *raw, const char *text)
+{
+	AUTO(free) char *name = out_copy(raw);
+	AUTO(buf_done) struct buf out = BUF_INIT(ADVICE_MAX);
+	const char *at = strstr(text, "renew NAME");
+	AUTO(free) char *copy = NULL;
+
+	if (at == NULL || name == NULL)
+		buf_puts(&out, text);
+	else
+		buf_printf(&out, "%.*srenew %s%s", (int)(at - text), text, name,
+		    at + strlen("renew NAME"));
+	copy = out_copy(buf_str(&out));
+	out_line(label, copy);
 }

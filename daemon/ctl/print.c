@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* How things stand, for a person: the whole, one certificate, what happens. */
+/* How things stand, for a person: the whole, and one certificate. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,16 +9,13 @@
 #include "daemon/ctl/out.h"
 #include "lib/base/buf.h"
 #include "lib/base/cleanup.h"
-#include "lib/base/str.h"
 
 #define NAME_WIDTH       30
 #define NEXT_WIDTH       21
 #define LIMITS_MAX       5
 #define LIFTED_MAX       4096
 #define UNCONFIGURED_MAX 20
-#define ADVICE_MAX       4096
-#define EVENT_MAX        8192
-#define EVENT_INDENT     21 /* behind the time */
+#define VERDICT_MAX      8192
 #define WORDS_SHOWN      20 /* certificates of which more is told */
 
 /* The character in front of a certificate, and its colour. */
@@ -56,24 +53,6 @@ waits_for_ca(const struct json *cert)
 {
 	return out_is(cert, "next", "wait for the CA") ||
 	       out_is(cert, "next", "wait for you");
-}
-
-/* What the daemon says, with the name that it knows nothing of. */
-static void
-put_advice(const char *label, const char *raw, const char *text)
-{
-	AUTO(free) char *name = out_copy(raw);
-	AUTO(buf_done) struct buf out = BUF_INIT(ADVICE_MAX);
-	const char *at = strstr(text, "renew NAME");
-	AUTO(free) char *copy = NULL;
-
-	if (at == NULL || name == NULL)
-		buf_puts(&out, text);
-	else
-		buf_printf(&out, "%.*srenew %s%s", (int)(at - text), text, name,
-		    at + strlen("renew NAME"));
-	copy = out_copy(buf_str(&out));
-	out_line(label, copy);
 }
 
 static const char *
@@ -191,7 +170,7 @@ trouble(const struct ctl *ctl, const struct json *cert, const char *key)
 	ca_line(cert, false);
 	out_line("waiting for:", waits);
 	next_line(cert);
-	put_advice("you should:", json_get_text(cert, "name"), advice(cert, t));
+	out_advice("you should:", json_get_text(cert, "name"), advice(cert, t));
 }
 
 static void
@@ -251,7 +230,7 @@ left_out(const struct ctl *ctl, const struct json *cert)
 	out_relative(cert, "left_out_tried_again", again, sizeof(again));
 	(void)snprintf(buf, sizeof(buf), "try all names again %s", again);
 	out_line("acmed will:", buf);
-	put_advice("you should:", json_get_text(cert, "name"),
+	out_advice("you should:", json_get_text(cert, "name"),
 	    "mend these names, then: acmectl renew NAME; or remove them from "
 	    "the configuration");
 }
@@ -273,7 +252,7 @@ late(const struct ctl *ctl, const struct json *cert)
 	ca_line(cert, false);
 	out_line("waiting for:", waits);
 	next_line(cert);
-	put_advice("you should:", json_get_text(cert, "name"),
+	out_advice("you should:", json_get_text(cert, "name"),
 	    waits != NULL ? "see what is left: acmectl budget"
 			  : "see how it goes: acmectl renew NAME --wait");
 }
@@ -385,7 +364,7 @@ verdict(const struct ctl *ctl, const struct json *root)
 	AUTO(free) char *version = out_text(root, "version");
 	int64_t total = json_get_int(n, "certificates");
 	bool well = json_get_bool(root, "healthy");
-	AUTO(buf_done) struct buf line = BUF_INIT(EVENT_MAX);
+	AUTO(buf_done) struct buf line = BUF_INIT(VERDICT_MAX);
 	char num[OUT_COUNT];
 
 	buf_printf(&line, "acmed %s: %s certificate%s", out_or_empty(version),
@@ -701,68 +680,4 @@ print_lifted(const struct json *root)
 		buf_printf(&line, ": %s", out_or_empty(why));
 		out_line("lifted:", buf_str(&line));
 	}
-}
-
-/* What has more words than a line: below it. */
-static const char *const event_words[] = { "error", "output", "hint" };
-
-struct event_print {
-	const char *event;
-	struct buf line;
-	bool first;
-};
-
-static void
-event_member(void *arg, const char *key, const struct json *v)
-{
-	static const char *const head[] = { "time", "level", "event", "cert" };
-	struct event_print *p = arg;
-	const char *text = json_text(v);
-	int64_t n;
-
-	if (str_among(key, head, NELEM(head)) ||
-	    str_among(key, event_words, NELEM(event_words)) ||
-	    (text == NULL ? json_number(v, &n) == -1 : *text == '\0'))
-		return;
-	buf_puts(&p->line, p->first ? ": " : ", ");
-	p->first = false;
-	if (text == NULL)
-		buf_printf(&p->line, "%s %lld", key, (long long)n);
-	else if (strcmp(key, p->event) == 0) /* "step: newOrder" */
-		buf_puts(&p->line, text);
-	else
-		buf_printf(&p->line, "%s %s", key, text);
-}
-
-void
-print_event(const struct ctl *ctl, const struct json *o)
-{
-	AUTO(free) char *time = out_text(o, "time");
-	AUTO(free) char *rest = NULL;
-	struct event_print p = { .first = true, .line = BUF_INIT(EVENT_MAX) };
-	bool bad = out_is(o, "level", "error"),
-	     warn = out_is(o, "level", "warn");
-	char label[OUT_SPAN];
-	size_t i;
-
-	p.event = out_or_empty(json_get_text(o, "event"));
-	if (strcmp(p.event, "exchange") == 0)
-		return;
-	buf_puts(&p.line, p.event);
-	json_each(o, event_member, &p);
-	rest = out_copy(buf_str(&p.line));
-	buf_done(&p.line);
-	printf("%s ", out_or_empty(time));
-	if (bad || warn)
-		out_colour(ctl, bad ? OUT_RED : OUT_YELLOW);
-	out_fold(out_or_empty(rest), EVENT_INDENT);
-	out_plain(ctl);
-	for (i = 0; i < NELEM(event_words); i++) {
-		const char *text = json_get_text(o, event_words[i]);
-
-		(void)snprintf(label, sizeof(label), "%s:", event_words[i]);
-		if (text != NULL)
-			put_advice(label, json_get_text(o, "cert"), text);
-	}
-	fflush(stdout);
 }
