@@ -358,6 +358,33 @@ wrong_clock(const struct json *root)
 }
 
 static void
+refused(const struct ctl *ctl, const struct json *root)
+{
+	const struct json *r = json_get_object(root, "config_refused");
+	AUTO(free) char *error = out_text(r, "error");
+	AUTO(free) char *hint = out_text(r, "hint");
+	int64_t more = json_get_int(r, "errors") - 1;
+	char at[OUT_SPAN], loaded[OUT_SPAN], n[OUT_COUNT], buf[OUT_TEXT];
+
+	if (r == NULL)
+		return;
+	out_relative(r, "at", at, sizeof(at));
+	out_relative(root, "config_loaded", loaded, sizeof(loaded));
+	out_colour(ctl, OUT_RED);
+	fputs("The configuration was refused", stdout);
+	out_plain(ctl);
+	printf("%s%s; %s%s\n", *at == '\0' ? "" : " ", at,
+	    *loaded == '\0' ? "an older one is in force"
+			    : "in force is the one read ",
+	    loaded);
+	out_instant(r, "since:", "since");
+	out_line("error:", error);
+	(void)snprintf(buf, sizeof(buf), "%s more", out_count(more, n));
+	out_line("", more > 0 ? buf : NULL);
+	out_line("you should:", hint);
+}
+
+static void
 verdict(const struct ctl *ctl, const struct json *root)
 {
 	const struct json *n = json_get_object(root, "counts");
@@ -383,6 +410,7 @@ verdict(const struct ctl *ctl, const struct json *root)
 	out_plain(ctl);
 	progress(root);
 	wrong_clock(root);
+	refused(ctl, root);
 	if (json_get_int(n, "unsaved") != 0)
 		puts("The state folder cannot be written: look at its disk "
 		     "and at acmed's log.");

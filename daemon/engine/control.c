@@ -17,7 +17,7 @@
 #include "lib/io/uhttp.h"
 
 #define BODY_MAX (32u << 20) /* VIEW_MAX certificates in one list */
-#define TEXT_MAX 128
+#define TEXT_MAX 192
 #define NAME_LEN 64 /* str_is_name() */
 
 struct control {
@@ -71,7 +71,11 @@ no_such(const struct call_ctx *x)
 	char text[TEXT_MAX];
 
 	(void)snprintf(text, sizeof(text),
-	    "no certificate is called %.64s in the configuration", x->name);
+	    "no certificate is called %.64s in the configuration%s", x->name,
+	    x->engine->refused.at == 0
+		? ""
+		: " that is in force; a newer one was refused (acmectl "
+		  "status)");
 	refuse(x->req, 404, text);
 }
 

@@ -120,6 +120,7 @@ struct engine {
 	struct loop_timer *stop_timer;
 
 	struct ipc_start start;
+	struct ipc_refused refused; /* at 0: none was, of later ones */
 	int64_t started_at;
 	int64_t conf_read_at; /* by root; 0: not known */
 	unsigned loading;

@@ -223,9 +223,23 @@ on_start(void *arg, const struct ipc_start *start)
 		stop(en, "cannot start", &e);
 }
 
+/* One that is started meanwhile says it again: it is so still. */
+static void
+on_refused(void *arg, const struct ipc_refused *r)
+{
+	struct engine *en = arg;
+
+	en->refused = *r;
+	log_warn("configuration refused, an older one is in force",
+	    KN("errors", r->n_errors), KV("error", r->error));
+}
+
 static int
 begin(struct engine *en, struct err *e)
 {
+	static const struct upstairs_says says = {
+		.start = on_start, .refused = on_refused, .gone = on_super_gone
+	};
 	struct stat st;
 
 	/* sealed when root had read it; the same after an end of ours */
@@ -247,8 +261,7 @@ begin(struct engine *en, struct err *e)
 	en->keys = keys_new(en->loop, IPC_FD_PEER, on_keeper_lost, en, e);
 	if (en->keys == NULL)
 		return -1;
-	en->upstairs = upstairs_new(
-	    en->loop, IPC_FD_SUPER, on_start, on_super_gone, en, e);
+	en->upstairs = upstairs_new(en->loop, IPC_FD_SUPER, &says, en, e);
 	return en->upstairs == NULL ? -1 : 0;
 }
 

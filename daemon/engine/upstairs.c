@@ -16,8 +16,7 @@
 struct upstairs {
 	struct chan *chan;
 	struct calls calls;
-	upstairs_start *start;
-	upstairs_gone *gone;
+	const struct upstairs_says *says;
 	void *arg;
 };
 
@@ -34,12 +33,14 @@ struct up_op {
 };
 
 static int on_start(void *, struct chan_msg *, struct err *);
+static int on_refused(void *, struct chan_msg *, struct err *);
 static int on_answer(void *, struct chan_msg *, struct err *);
 static int on_found(void *, struct chan_msg *, struct err *);
 
 /* clang-format off */
 static const struct chan_rule rules[IPC__COUNT] = {
 	[IPC_START]     = { "start", sizeof(struct ipc_start), 0, CHAN_ONCE, on_start },
+	[IPC_REFUSED]   = { "refused", sizeof(struct ipc_refused), 0, 0, on_refused },
 	[IPC_INSTALLED] = { "installed", sizeof(struct ipc_installed), 0, 0, on_answer },
 	[IPC_HOOKED]    = { "hooked", sizeof(struct ipc_hooked), 0, 0, on_answer },
 	[IPC_RELOADED]  = { "reloaded", sizeof(struct ipc_reloaded), 0, 0, on_answer },
@@ -57,7 +58,19 @@ on_start(void *arg, struct chan_msg *m, struct err *e)
 	if (s->version != IPC_VERSION)
 		return err_set(e, ERR_PROTO, 0,
 		    "acmed and acmed-engine are of different versions");
-	u->start(u->arg, s);
+	u->says->start(u->arg, s);
+	return 0;
+}
+
+static int
+on_refused(void *arg, struct chan_msg *m, struct err *e)
+{
+	const struct ipc_refused *r = m->body;
+	struct upstairs *u = arg;
+
+	if (!CHAN_TEXT_OK(r->error))
+		return err_set(e, ERR_PROTO, 0, "supervisor: bad message");
+	u->says->refused(u->arg, r);
 	return 0;
 }
 
@@ -85,12 +98,12 @@ on_closed(void *arg, const struct err *why)
 {
 	struct upstairs *u = arg;
 
-	u->gone(u->arg, why);
+	u->says->gone(u->arg, why);
 }
 
 struct upstairs *
-upstairs_new(struct loop *loop, int fd, upstairs_start *start,
-    upstairs_gone *gone, void *arg, struct err *e)
+upstairs_new(struct loop *loop, int fd, const struct upstairs_says *says,
+    void *arg, struct err *e)
 {
 	struct upstairs *u = calloc(1, sizeof(*u));
 
@@ -100,8 +113,7 @@ upstairs_new(struct loop *loop, int fd, upstairs_start *start,
 		return NULL;
 	}
 	calls_init(&u->calls);
-	u->start = start;
-	u->gone = gone;
+	u->says = says;
 	u->arg = arg;
 	u->chan = chan_new(loop, fd, rules, on_closed, u, e);
 	if (u->chan == NULL) {

@@ -16,9 +16,12 @@
 
 struct upstairs;
 
-/* The supervisor's first message; gone: it is not there any more. */
-typedef void upstairs_start(void *arg, const struct ipc_start *);
-typedef void upstairs_gone(void *arg, const struct err *);
+/* What the supervisor says unasked. */
+struct upstairs_says {
+	void (*start)(void *arg, const struct ipc_start *); /* the first */
+	void (*refused)(void *arg, const struct ipc_refused *);
+	void (*gone)(void *arg, const struct err *); /* it is not there */
+};
 
 typedef void upstairs_installed(
     void *arg, uint32_t version, const struct err *);
@@ -26,8 +29,8 @@ typedef void upstairs_hooked(void *arg, const struct ipc_hooked *);
 typedef void upstairs_reloaded(void *arg, bool ok, const char *text);
 typedef void upstairs_forgot(void *arg, const char *path, const struct err *);
 
-struct upstairs *upstairs_new(struct loop *, int fd, upstairs_start *,
-    upstairs_gone *, void *arg, struct err *);
+struct upstairs *upstairs_new(struct loop *, int fd,
+    const struct upstairs_says *, void *arg, struct err *);
 void upstairs_free(struct upstairs *);
 
 struct install {

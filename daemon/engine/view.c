@@ -15,6 +15,7 @@
 #include "lib/crypto/key.h"
 
 #define URN_MAX      96
+#define HINT_MAX     8192
 #define LEFT_OUT_MAX 10 /* of a certificate, in the list of all */
 
 const char *const view_healths[] = {
@@ -59,7 +60,8 @@ view_state(const struct engine *en, const struct cert *c)
 bool
 view_healthy(const struct engine *en, uint32_t bad)
 {
-	return bad == 0 && !en->clock_bad && en->certs.n_unsaved == 0;
+	return bad == 0 && !en->clock_bad && en->certs.n_unsaved == 0 &&
+	       en->refused.at == 0;
 }
 
 int64_t
@@ -446,6 +448,33 @@ set_orphans(const struct engine *en, struct json *root)
 	}
 }
 
+/* The latest configuration is not in force. */
+static void
+set_refused(const struct engine *en, struct json *root)
+{
+	AUTO(buf_done) struct buf hint = BUF_INIT(HINT_MAX);
+	const struct ipc_refused *r = &en->refused;
+	struct json *o;
+
+	if (r->at == 0)
+		return;
+	o = json_set_object(root, "config_refused");
+	json_set_time(o, "since", r->since);
+	json_set_time(o, "at", r->at);
+	json_set_int(o, "errors", r->n_errors);
+	json_set_str(o, "error", r->error);
+	if (r->checks != 0)
+		buf_printf(&hint,
+		    "mend it until this says ok: acmed -t -c %s; then: acmectl "
+		    "reload; as it is, acmed would not start again",
+		    en->conf->file);
+	else
+		buf_puts(&hint,
+		    "mend the cause, or put the file back as it was; then: "
+		    "acmectl reload");
+	json_set_str(o, "hint", buf_str(&hint));
+}
+
 static bool
 some_wait(const struct engine *en)
 {
@@ -469,6 +498,8 @@ view_status(struct engine *en, uint32_t from, uint32_t limit)
 	engine_count(en, &s);
 	json_set_str(root, "version", ACMED_VERSION);
 	json_set_str(root, "config", en->conf->file);
+	json_set_time(root, "config_loaded", en->conf_read_at);
+	set_refused(en, root);
 	json_set_time(root, "now", clock_now());
 	json_set_time(root, "started", en->started_at / 1000);
 	json_set_bool(root, "clock_right", !en->clock_bad);

@@ -236,6 +236,10 @@ put_process(const struct engine *en, const struct sums *s, struct buf *out)
 	single(out, "acmed_config_load_timestamp_seconds", "gauge",
 	    "When the configuration that is in force was read.",
 	    instant(en->conf_read_at));
+	single(out, "acmed_config_refused", "gauge",
+	    "Whether one that was to be loaded since was refused: acmed may "
+	    "not start again.",
+	    en->refused.at != 0);
 	single(out, "acmed_reload_commands_running", "gauge",
 	    "Reload commands that run.", en->hooks);
 }

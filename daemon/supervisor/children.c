@@ -475,7 +475,8 @@ send_start(struct super *s, struct err *e)
 		.control_gid = (uint32_t)s->ports.control_gid };
 
 	if (chan_send(s->engine.chan, IPC_START, 0, &m, sizeof(m), NULL, 0, -1,
-		e) == -1)
+		e) == -1 ||
+	    reload_tell(s, e) == -1)
 		return -1;
 	m.n_listen = 0;
 	m.n_secrets = set->n_secrets;

@@ -73,11 +73,41 @@ notify_reloading(struct super *s)
 	sock_notify(buf_str(&text));
 }
 
+int
+reload_tell(struct super *s, struct err *e)
+{
+	if (s->refused.at == 0 || s->engine.chan == NULL)
+		return 0;
+	return chan_send(s->engine.chan, IPC_REFUSED, 0, &s->refused,
+	    sizeof(s->refused), NULL, 0, -1, e);
+}
+
+/* n_errors of the file; 0: the file is good, but not for what runs here. */
 static void
-refuse(struct super *s, const char *lines)
+remember(struct super *s, const char *lines, unsigned n_errors)
+{
+	struct ipc_refused *r = &s->refused;
+	int64_t now = clock_now();
+	struct err e;
+
+	*r = (struct ipc_refused){ .since = r->at == 0 ? now : r->since,
+		.at = now,
+		.n_errors = n_errors == 0 ? 1 : n_errors,
+		.checks = n_errors != 0 };
+	_Static_assert(sizeof(r->error) == sizeof(e.what), "may be cut");
+	(void)err_set(
+	    &e, ERR_CONFIG, 0, "%.*s", (int)strcspn(lines, "\n"), lines);
+	memcpy(r->error, e.what, strlen(e.what) + 1);
+	if (reload_tell(s, &e) == -1)
+		log_debug("refusal not told", KV("error", e.what));
+}
+
+static void
+refuse(struct super *s, const char *lines, unsigned n_errors)
 {
 	AUTO(buf_done) struct buf text = BUF_INIT(NOTIFY_MAX);
 
+	remember(s, lines, n_errors);
 	setup_log(LOG_L_ERR, "not reloaded", lines);
 	buf_printf(&text, "READY=1\nSTATUS=reload failed: %.*s",
 	    (int)strcspn(lines, "\n") < 400 ? (int)strcspn(lines, "\n") : 400,
@@ -130,6 +160,7 @@ take(struct super *s, struct setup **next_setup, const struct ports *next,
 	int64_t life = clock_mono_ms() - s->started_ms;
 
 	s->backoff_ms = 0;
+	s->refused = (struct ipc_refused){ .at = 0 };
 	if (s->phase == PHASE_DOWN)
 		children_start(s);
 	else
@@ -152,11 +183,11 @@ reload(struct super *s, struct conf_report *r)
 
 	next_setup = setup_load(s->file, r);
 	if (next_setup == NULL) {
-		refuse(s, buf_str(&r->errors));
+		refuse(s, buf_str(&r->errors), r->n_errors);
 		return;
 	}
 	if (prepare(s, next_setup->conf, &next, &e) == -1) {
-		refuse(s, e.what);
+		refuse(s, e.what, 0);
 		return;
 	}
 	setup_log(LOG_L_WARN, "configuration", buf_str(&r->warnings));

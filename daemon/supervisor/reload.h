@@ -16,5 +16,8 @@ void reload_done(struct super *);
 void reload_soon(struct super *);                            /* SIGHUP */
 int reload_asked(struct super *, uint32_t id, struct err *); /* RELOAD */
 
+/* Tell the engine, when it is not in force, what has become of the latest. */
+int reload_tell(struct super *, struct err *);
+
 /* The engine that asked is gone: nobody is answered. */
 void reload_forget(struct super *);

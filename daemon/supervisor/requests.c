@@ -241,6 +241,8 @@ on_status(void *arg, struct chan_msg *m, struct err *e)
 		clock_format(st->next, when);
 		buf_printf(&text, "; next renewal %s", when);
 	}
+	if (c->super->refused.at != 0)
+		buf_puts(&text, "; the latest configuration was refused");
 	if (buf_ok(&text))
 		children_status(c->super, buf_str(&text));
 	return 0;

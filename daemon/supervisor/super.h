@@ -75,5 +75,6 @@ struct super {
 	int64_t asked_ms; /* when the engine's latest reload is, or was, due */
 	bool reload_answer; /* the engine waits for the answer to reload_id */
 	uint32_t reload_id;
-	bool reloading; /* systemd was told RELOADING=1 */
+	bool reloading;             /* systemd was told RELOADING=1 */
+	struct ipc_refused refused; /* at 0: what was read last is in force */
 };

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IPC_VERSION 4u
+#define IPC_VERSION 5u
 
 /* Descriptors that a child finds open. */
 enum ipc_fd {
@@ -36,6 +36,7 @@ enum ipc_fd {
 #define IPC_SECRETS  64
 #define IPC_OUTPUT   4097
 #define IPC_REPORT   8192
+#define IPC_REFUSAL  2048       /* ERR_WHAT_MAX */
 #define IPC_PEM_MAX  (1u << 20) /* of an installed chain */
 #define IPC_TAIL_MAX (100u << 10)
 
@@ -69,6 +70,8 @@ enum ipc_type {
 	/* engine to supervisor, and its answer */
 	IPC_FIND,
 	IPC_FOUND,
+	/* supervisor to engine, unasked */
+	IPC_REFUSED,
 	IPC__COUNT,
 };
 
@@ -123,6 +126,19 @@ struct ipc_hooked {
 struct ipc_reloaded {
 	uint32_t ok;
 	char text[IPC_REPORT]; /* every error of the file, or warnings */
+};
+
+/*
+ * What is in force is not what root was told to read last.  Sent when that was
+ * refused, and to each engine that is started behind START; the engine that a
+ * good configuration starts is not told.
+ */
+struct ipc_refused {
+	int64_t since; /* of those in a row, the first */
+	int64_t at;
+	uint32_t n_errors;
+	uint32_t checks;         /* 1: acmed -t finds them too */
+	char error[IPC_REFUSAL]; /* the first: "FILE:LINE:COLUMN: text" */
 };
 
 struct ipc_forget { /* archive what is not in the configuration */

@@ -67,12 +67,55 @@ def check_errors(lines, d, wanted):
     assert len(errors) == len(wanted)
 
 
+REFUSED = "configuration refused, an older one is in force"
+
+
+def agree_refused(d, error, n, checks=True):
+    """Status, its exit and the metrics: not all is well, and why."""
+    s = d.status()
+    assert not s["healthy"]
+    told = s["config_refused"]
+    assert (told["error"], told["errors"]) == (error, n)
+    assert s["config_loaded"] <= told["since"] <= told["at"] <= s["now"]
+    assert ("acmed -t -c " + str(d.config) in told["hint"]) == checks
+    r = d.ctl("status")
+    assert r.returncode == d.ctl("status", "--json").returncode == 1
+    assert "something needs you." in r.stdout
+    assert "The configuration was refused" in r.stdout
+    # A path may be longer than a line, and is then not folded.
+    assert "".join(error.split()) in "".join(r.stdout.split())
+    assert "acmectl reload" in " ".join(r.stdout.split())
+    page = d.ctl("metrics").stdout
+    assert "\nacmed_config_refused 1\n" in page
+    assert "\nacmed_healthy 0\n" in page
+    return told
+
+
+def agree_taken(d):
+    assert "config_refused" not in d.status()
+    assert d.ctl("status").returncode == 0
+    assert "\nacmed_config_refused 0\n" in d.ctl("metrics").stdout
+
+
+def reloaded(d, what):
+    n = len(d.lines)
+    what()
+    d.wait("ready", part="supervisor", since=n)
+
+
 def test_hup_bad(running):
     d = running
     wanted = bad(d)
     before = d.pids()
     d.signal(signal.SIGHUP)
     d.wait("not reloaded", count=len(wanted))
+    event = d.wait(REFUSED, part="engine")
+    assert event["errors"] == len(wanted)
+    assert event["error"].startswith(f"{d.config}:{wanted[0][0]}:")
+    agree_refused(d, event["error"], len(wanted))
+    # Whoever misses the name that the new one has is told why.
+    r = d.ctl("show", "new.example.org")
+    assert r.returncode == 2 and "a newer one was refused" in r.stderr
     check_errors([x[k] for x in d.find("not reloaded") for k in x
                   if k not in ("msg", "level", "time", "part")], d, wanted)
     assert d.pids() == before
@@ -91,7 +134,43 @@ def test_ctl_bad(running):
     lines = [x.removeprefix("acmectl: ") for x in r.stderr.splitlines()]
     check_errors(lines, d, wanted)
     assert d.pids() == before
-    assert d.ctl("status").returncode == 0
+    agree_refused(d, next(x for x in lines if x.startswith(str(d.config))),
+                  len(wanted))
+
+
+def test_refused_is_not_forgotten(running):
+    """By a new engine, and by other errors; but by what is good, be it the same
+    as before."""
+    d = running
+    bad(d)
+    d.signal(signal.SIGHUP)
+    first = agree_refused(d, d.wait(REFUSED)["error"], len(BAD_LINES))
+    reloaded(d, lambda: os.kill(d.engine(), signal.SIGKILL))
+    assert agree_refused(d, first["error"], len(BAD_LINES)) == first
+    n = len(d.lines)
+    d.write(text(d) + "domians: []\n")
+    d.signal(signal.SIGHUP)
+    error = d.wait(REFUSED, since=n)["error"]
+    assert "domians" in error
+    assert agree_refused(d, error, 1)["since"] == first["since"]
+    d.write(text(d))
+    reloaded(d, lambda: d.signal(signal.SIGHUP))
+    agree_taken(d)
+    # Nor does it come back.
+    reloaded(d, lambda: os.kill(d.engine(), signal.SIGKILL))
+    agree_taken(d)
+
+
+def test_refused_without_engine(running):
+    """Read while no engine runs: the next one hears of it."""
+    d = running
+    engine = d.engine()
+    os.kill(engine, signal.SIGSTOP)
+    bad(d)
+    d.signal(signal.SIGHUP)
+    d.wait("not reloaded", count=len(BAD_LINES))
+    reloaded(d, lambda: os.kill(engine, signal.SIGKILL))
+    agree_refused(d, d.wait(REFUSED)["error"], len(BAD_LINES))
 
 
 def test_not_yaml(running):
@@ -104,7 +183,7 @@ def test_not_yaml(running):
     r = d.ctl("reload")
     assert r.returncode == 1
     assert "No such file" in r.stderr
-    assert d.ctl("status").returncode == 0
+    agree_refused(d, r.stderr.splitlines()[-1].removeprefix("acmectl: "), 1)
 
 
 def test_what_cannot_change(running):
@@ -114,6 +193,15 @@ def test_what_cannot_change(running):
     r = d.ctl("reload")
     assert r.returncode == 1
     assert "state-dir" in r.stderr and "restart" in r.stderr
+    told = d.status()["config_refused"]["error"]
+    assert "state-dir" in told and "restart" in told
+    # acmed -t would find nothing wrong with it.
+    assert run(BUILD / "acmed", "-t", "-c", d.config).returncode == 0
+    agree_refused(d, told, 1, checks=False)
+    d.write(text(d))
+    assert d.ctl("reload").returncode == 0
+    until(lambda: d.ctl("status").returncode == 0, 10)
+    agree_taken(d)
 
 
 def test_writable_by_others(running):
@@ -122,7 +210,10 @@ def test_writable_by_others(running):
     r = d.ctl("reload")
     assert r.returncode == 1
     assert str(d.config) in r.stderr
-    assert d.ctl("status").returncode == 0
+    assert d.ctl("status").returncode == 1
+    d.config.chmod(0o644)
+    reloaded(d, lambda: d.signal(signal.SIGHUP))
+    agree_taken(d)
 
 
 @pytest.mark.parametrize("way", ["hup", "ctl"])

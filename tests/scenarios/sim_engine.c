@@ -128,7 +128,7 @@ setup(struct engine *en, struct err *e)
 	en->loop = loop_new(e);
 	en->http = http_new(en->loop, "", e);
 	en->keys = keys_new(en->loop, -1, NULL, NULL, e);
-	en->upstairs = upstairs_new(en->loop, -1, NULL, NULL, NULL, e);
+	en->upstairs = upstairs_new(en->loop, -1, NULL, NULL, e);
 	en->store = store_files(en->loop, state_dir, e);
 	if (en->store == NULL)
 		return -1;

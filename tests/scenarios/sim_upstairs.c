@@ -175,12 +175,11 @@ op_new(struct upstairs *u, void *arg, struct err *e)
 }
 
 struct upstairs *
-upstairs_new(struct loop *loop, int fd, upstairs_start *start,
-    upstairs_gone *gone, void *arg, struct err *e)
+upstairs_new(struct loop *loop, int fd, const struct upstairs_says *says,
+    void *arg, struct err *e)
 {
 	(void)fd;
-	(void)start;
-	(void)gone;
+	(void)says;
 	(void)arg;
 	(void)e;
 	the_root.loop = loop;

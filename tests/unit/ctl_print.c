@@ -54,6 +54,37 @@ nothing(void **state)
 	    "acmed : 0 certificates, 0 valid: something needs you.\n");
 }
 
+/* What an operator believes to be in force is not. */
+static void
+refused(void **state)
+{
+	(void)state;
+	expect(print_status,
+	    "{\"version\":\"1.2\",\"clock_right\":true,\"healthy\":false,"
+	    "\"counts\":{\"certificates\":1,\"valid\":1},"
+	    "\"config_loaded\":\"2026-11-19T15:04:05Z\","
+	    "\"config_refused\":{\"since\":\"2026-11-21T15:04:05Z\","
+	    "\"at\":\"2026-11-23T14:59:05Z\",\"errors\":4,"
+	    "\"error\":\"/etc/acmed.yaml:9:3: unknown key `domians`, did you "
+	    "mean `domains`?\",\"hint\":\"mend it\"}}",
+	    "acmed 1.2: 1 certificate, 1 valid: something needs you.\n"
+	    "The configuration was refused 5 min ago; in force is the one read "
+	    "4 days ago\n"
+	    "  since:       2026-11-21T15:04:05Z (2 days ago)\n"
+	    "  error:       /etc/acmed.yaml:9:3: unknown key `domians`, did "
+	    "you mean\n"
+	    "               `domains`?\n"
+	    "               3 more\n"
+	    "  you should:  mend it\n");
+	/* the last of them, and no more known of it */
+	expect(print_status,
+	    "{\"version\":\"1.2\",\"clock_right\":true,\"healthy\":false,"
+	    "\"config_refused\":{\"errors\":1,\"error\":\"port taken\"}}",
+	    "acmed 1.2: 0 certificates, 0 valid: something needs you.\n"
+	    "The configuration was refused; an older one is in force\n"
+	    "  error:       port taken\n");
+}
+
 /* A first start with 10,000 names. */
 static void
 queue(void **state)
@@ -748,12 +779,13 @@ int
 main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
-	const struct CMUnitTest tests[] = { T(well), T(nothing), T(queue),
-		T(unconfigured), T(many_unconfigured), T(paused), T(whole_url),
-		T(replaced), T(ca_down), T(ca_stopped), T(not_reloaded),
-		T(late), T(shown), T(passed_over), T(instead), T(budget),
-		T(plan_nothing), T(plan), T(plan_large), T(what_was_lifted),
-		T(forget), T(left_out), T(colours), T(counts) };
+	const struct CMUnitTest tests[] = { T(well), T(nothing), T(refused),
+		T(queue), T(unconfigured), T(many_unconfigured), T(paused),
+		T(whole_url), T(replaced), T(ca_down), T(ca_stopped),
+		T(not_reloaded), T(late), T(shown), T(passed_over), T(instead),
+		T(budget), T(plan_nothing), T(plan), T(plan_large),
+		T(what_was_lifted), T(forget), T(left_out), T(colours),
+		T(counts) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

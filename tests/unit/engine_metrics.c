@@ -157,6 +157,16 @@ lacks(const char *begin)
 		fail_msg("\"%s\" in:\n%s", begin, buf_str(&page));
 }
 
+static void
+test_refused(void **state)
+{
+	(void)state;
+	en.refused = (struct ipc_refused){ .since = T0, .at = T0 };
+	ask(10);
+	has("acmed_config_refused 1");
+	has("acmed_healthy 0");
+}
+
 /* What is missing is not 0, which would be an instant, too. */
 static void
 test_valid(void **state)
@@ -171,6 +181,7 @@ test_valid(void **state)
 	has("acmed_clock_right 1");
 	has("acmed_engine_start_timestamp_seconds 1796083200");
 	has("acmed_config_load_timestamp_seconds 1796083140");
+	has("acmed_config_refused 0");
 	has("acmed_certificates 3");
 	has("acmed_certificates_valid 2");
 	has("acmed_certificates_by_state{state=\"valid\"} 2");
@@ -427,6 +438,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(test_refused),
 		TEST(test_valid),
 		TEST(test_failing),
 		TEST(test_alarms),

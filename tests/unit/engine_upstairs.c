@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What the engine makes of root's answers to FORGET. */
+/* What the engine makes of root's answers to FORGET and FIND, and of REFUSED.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -54,11 +55,16 @@ static const struct chan_rule rules[IPC__COUNT] = {
 	[IPC_FORGET] = { "forget", sizeof(struct ipc_forget), 0, 0, on_forget },
 };
 
+static bool may_close;
+
 static void
 on_closed(void *arg, const struct err *e)
 {
 	(void)arg;
-	fail_msg("%s", e->what);
+	if (!may_close)
+		fail_msg("%s", e->what);
+	error = *e;
+	loop_stop(loop);
 }
 
 static void
@@ -67,6 +73,20 @@ on_start(void *arg, const struct ipc_start *start)
 	(void)arg;
 	(void)start;
 }
+
+static struct ipc_refused heard;
+
+static void
+on_refused(void *arg, const struct ipc_refused *r)
+{
+	(void)arg;
+	heard = *r;
+	loop_stop(loop);
+}
+
+static const struct upstairs_says says = {
+	.start = on_start, .refused = on_refused, .gone = on_closed
+};
 
 static void
 forgot(void *arg, const char *where, const struct err *e)
@@ -87,12 +107,13 @@ begin(void **state)
 	(void)state;
 	loop = loop_new(&e);
 	assert_int_equal(chan_pair(fds, &e), 0);
-	up = upstairs_new(loop, fds[0], on_start, on_closed, NULL, &e);
+	up = upstairs_new(loop, fds[0], &says, NULL, &e);
 	root = chan_new(loop, fds[1], rules, on_closed, NULL, &e);
 	assert_non_null(up);
 	assert_non_null(root);
 	answer = (struct ipc_forgot){ .ok = 0 };
 	answers = 0;
+	may_close = false;
 	return 0;
 }
 
@@ -126,6 +147,33 @@ archived(void **state)
 	forget("old");
 	assert_int_equal(error.kind, ERR_NONE);
 	assert_string_equal(path, "/st/archive/old-x");
+}
+
+static void
+configuration_refused(void **state)
+{
+	struct ipc_refused r = { .since = 1,
+		.at = 2,
+		.n_errors = 3,
+		.checks = 1,
+		.error = "acmed.yaml:4:1: unknown key" };
+
+	(void)state;
+	heard.at = 0;
+	assert_int_equal(
+	    chan_send(root, IPC_REFUSED, 0, &r, sizeof(r), NULL, 0, -1, NULL),
+	    0);
+	assert_int_equal(loop_run(loop, NULL), 0);
+	assert_memory_equal(&heard, &r, sizeof(r));
+	/* once more, and not as root says it */
+	memset(r.error, 'x', sizeof(r.error)); /* no NUL */
+	may_close = true;
+	assert_int_equal(
+	    chan_send(root, IPC_REFUSED, 0, &r, sizeof(r), NULL, 0, -1, NULL),
+	    0);
+	assert_int_equal(loop_run(loop, NULL), 0);
+	assert_int_equal(error.kind, ERR_PROTO);
+	assert_int_equal(heard.error[0], 'a');
 }
 
 static void
@@ -258,7 +306,8 @@ main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 	const struct CMUnitTest tests[] = { T(archived), T(missing), T(refused),
-		T(bad_path), T(long_name), T(cancelled), T(finds) };
+		T(configuration_refused), T(bad_path), T(long_name),
+		T(cancelled), T(finds) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -409,6 +409,13 @@ status(void **state)
 	expect_notify("STATUS=3 certificates, 2 valid, 1 in progress, "
 		      "1 failing; next renewal 2030-03-17T17:46:40Z");
 	s.status_ms = 0;
+	s.refused.at = 1;
+	send_raw(engine, IPC_STATUS, 0, &m, sizeof(m), -1);
+	expect_notify("STATUS=3 certificates, 2 valid, 1 in progress, "
+		      "1 failing; next renewal 2030-03-17T17:46:40Z; "
+		      "the latest configuration was refused");
+	s.refused.at = 0;
+	s.status_ms = 0;
 	memset(&m, 0xff, sizeof(m));
 	send_raw(engine, IPC_STATUS, 0, &m, sizeof(m), -1);
 	expect_notify("STATUS=4294967295 certificates, 4294967295 valid, "
@@ -673,6 +680,9 @@ drain_notify(const char *want)
 		fail_msg("no notification with %s", want);
 }
 
+static struct ipc_refused told;
+
+/* The engine hears of it before whoever has asked. */
 static void
 reload_refused(const char *text)
 {
@@ -681,7 +691,11 @@ reload_refused(const char *text)
 	struct ipc_reloaded r;
 
 	send_raw(engine, IPC_RELOAD, 9, &m, sizeof(m), -1);
+	expect(IPC_REFUSED, 0, &told, sizeof(told));
 	expect(IPC_RELOADED, 9, &r, sizeof(r));
+	assert_memory_equal(&told, &s.refused, sizeof(told));
+	assert_int_equal(strncmp(told.error, r.text, strcspn(r.text, "\n")), 0);
+	assert_int_equal(strlen(told.error), strcspn(r.text, "\n"));
 	assert_int_equal(r.ok, 0);
 	if (strstr(r.text, text) == NULL)
 		fail_msg("%s, want %s", r.text, text);
@@ -701,8 +715,14 @@ bad_reloads(void **state)
 	(void)state;
 	write_conf("domians:\n" DOMAINS);
 	reload_refused("acmed.yaml:4:1: ");
+	assert_true(told.at <= clock_now() && told.at > clock_now() - 60);
+	assert_int_equal(told.since, told.at);
+	assert_true(told.n_errors == 2 && told.checks == 1);
+	s.refused.since = s.refused.at = 1000;
 	write_conf("user: nobody\ndomains:\n" DOMAINS);
 	reload_refused("user has changed, which needs a restart");
+	assert_true(told.since == 1000 && told.at > clock_now() - 60);
+	assert_true(told.n_errors == 1 && told.checks == 0);
 	write_conf("keeper-user: nobody\ndomains:\n" DOMAINS);
 	reload_refused("keeper-user has changed, which needs a restart");
 	write_conf("http: {listen: [\"192.0.2.77:80\"]}\ndomains:\n" DOMAINS);
@@ -738,6 +758,7 @@ long_report(void **state)
 	    fs_replace(fd, "acmed.yaml", text, len, 0600, NULL), 0);
 	(void)close(fd);
 	reload_refused(" more lines\n");
+	assert_int_equal(told.n_errors, 402);
 }
 
 static void
@@ -748,6 +769,8 @@ good_reload(void **state)
 	struct ipc_reloaded r;
 
 	(void)state;
+	write_conf("domians:\n" DOMAINS);
+	reload_refused("acmed.yaml:4:1: ");
 	write_conf("domains:\n"
 		   "  - {name: new, names: [n.example.org]}\n");
 	send_raw(engine, IPC_RELOAD, 9, &m, sizeof(m), -1);
@@ -767,6 +790,7 @@ good_reload(void **state)
 	assert_int_equal(s.ports.n, 1);
 	drain_notify("RELOADING=1\nMONOTONIC_USEC=");
 	assert_true(s.reloading); /* until the new ones are ready */
+	assert_int_equal(s.refused.at, 0);
 }
 
 static pid_t
