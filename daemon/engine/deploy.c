@@ -150,14 +150,15 @@ hooked(void *arg, const struct ipc_hooked *answer)
 static void
 group_run(struct reload_group *g)
 {
-	uint32_t certs[IPC_HOOK_BATCH];
+	struct ipc_hook certs[IPC_HOOK_BATCH];
 	struct cert *c;
 	struct err e;
 
 	while (
 	    (c = TAILQ_FIRST(&g->due)) != NULL && g->n_batch < IPC_HOOK_BATCH) {
 		take_off(g, c);
-		certs[g->n_batch] = c->index;
+		certs[g->n_batch] = (struct ipc_hook){ .cert = c->index };
+		partial_without(c, certs[g->n_batch].left_out);
 		g->batch[g->n_batch++] = c;
 	}
 	g->engine->hooks++;

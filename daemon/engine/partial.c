@@ -68,6 +68,12 @@ partial_mask(const struct cert *c)
 	return c->partial == NULL ? none : c->partial->mask;
 }
 
+static void
+put_out(uint8_t *mask, uint32_t ident)
+{
+	mask[ident / 8] |= (uint8_t)(1u << ident % 8);
+}
+
 void
 partial_use(struct cert *c, bool reduced)
 {
@@ -90,10 +96,9 @@ partial_use(struct cert *c, bool reduced)
 		return; /* with all of them, then */
 	for (i = 0; i < p->n_bad; i++)
 		if (p->bad[i].out)
-			p->mask[p->bad[i].ident / 8] |=
-			    (uint8_t)(1u << p->bad[i].ident % 8);
+			put_out(p->mask, p->bad[i].ident);
 	for (i = 0; i < cc->n_idents; i++)
-		if ((p->mask[i / 8] >> i % 8 & 1) == 0)
+		if (!ipc_is_out(p->mask, i))
 			p->idents[n++] = cc->idents[i];
 	c->idents = p->idents;
 	c->n_idents = n;
@@ -295,6 +300,22 @@ partial_lacks(const struct cert *c)
 		if (!partial_has(h, c->conf->idents[i]) && !is_out(c, i))
 			return true;
 	return false;
+}
+
+void
+partial_without(const struct cert *c, uint8_t mask[IPC_NAMES / 8])
+{
+	const struct conf_cert *cc = c->conf;
+	uint32_t i, n = 0;
+
+	memset(mask, 0, IPC_NAMES / 8);
+	for (i = 0; cc->partial && i < cc->n_idents; i++)
+		if (!partial_has(&c->have, cc->idents[i])) {
+			put_out(mask, i);
+			n++;
+		}
+	if (n == cc->n_idents) /* it is of another configuration */
+		memset(mask, 0, IPC_NAMES / 8);
 }
 
 int64_t

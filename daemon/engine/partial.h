@@ -69,6 +69,8 @@ bool partial_has(const struct issued *, const char *ident);
 /* It has just these. */
 bool partial_has_just(
     const struct issued *, const char *const *idents, uint32_t n);
+/* Which of the configured names it has not, for struct ipc_hook. */
+void partial_without(const struct cert *, uint8_t mask[IPC_NAMES / 8]);
 /* It is without some that is not left out any more. */
 bool partial_lacks(const struct cert *);
 /* It is for other names than are wanted; left out is not other. */

@@ -221,7 +221,7 @@ hooked(void *arg, const struct chan_msg *m)
 }
 
 struct up_op *
-upstairs_hook(struct upstairs *u, const uint32_t *certs, size_t n,
+upstairs_hook(struct upstairs *u, struct ipc_hook *certs, size_t n,
     upstairs_hooked *done, void *arg, struct err *e)
 {
 	struct up_op *op;
@@ -233,9 +233,9 @@ upstairs_hook(struct upstairs *u, const uint32_t *certs, size_t n,
 		return NULL;
 	op->done.hooked = done;
 	for (i = 0; i < n && op != NULL; i++) {
-		struct ipc_hook b = { .cert = certs[i], .more = i + 1 < n };
-
-		op = op_send(u, op, IPC_HOOK, id, &b, sizeof(b), -1, e);
+		certs[i].more = i + 1 < n;
+		op = op_send(
+		    u, op, IPC_HOOK, id, &certs[i], sizeof(certs[i]), -1, e);
 	}
 	return op;
 }

@@ -42,8 +42,9 @@ struct install {
 struct up_op *upstairs_install(struct upstairs *, const struct install *,
     upstairs_installed *, void *arg, struct err *);
 
-/* Run the command that these n (1 to IPC_HOOK_BATCH) certificates share. */
-struct up_op *upstairs_hook(struct upstairs *, const uint32_t *certs, size_t n,
+/* Run the command that these n (1 to IPC_HOOK_BATCH) certificates share; what
+ * is more in them is set here. */
+struct up_op *upstairs_hook(struct upstairs *, struct ipc_hook *certs, size_t n,
     upstairs_hooked *, void *arg, struct err *);
 struct up_op *upstairs_reload(
     struct upstairs *, upstairs_reloaded *, void *arg, struct err *);

@@ -282,7 +282,7 @@ csr_names(const struct conf_cert *cert, const struct ipc_csr *q,
 	uint32_t i;
 
 	for (i = 0; i < IPC_NAMES; i++) {
-		bool out = (q->left_out[i / 8] >> i % 8 & 1) != 0;
+		bool out = ipc_is_out(q->left_out, i);
 
 		if (out && (!cert->partial || i >= cert->n_idents))
 			return err_set(e, ERR_PROTO, 0, "no such name to omit");

@@ -30,7 +30,7 @@ struct batch {
 	uint32_t timeout_s;
 	uint32_t id;
 	uint32_t n;
-	uint32_t certs[IPC_HOOK_BATCH];
+	struct ipc_hook certs[IPC_HOOK_BATCH];
 	struct proc *proc;
 	bool wanted; /* somebody waits for the answer */
 };
@@ -132,6 +132,12 @@ env_word(struct env *v, size_t start, const char *word)
 	return true;
 }
 
+static const struct conf_cert *
+cert_of(const struct batch *b, uint32_t i)
+{
+	return &b->conf->certs[b->certs[i].cert];
+}
+
 static void
 env_names(struct env *v, const struct batch *b)
 {
@@ -141,12 +147,12 @@ env_names(struct env *v, const struct batch *b)
 	env_begin(v, "ACMED_NAMES");
 	start = v->text.len;
 	for (i = 0; i < b->n; i++)
-		if (!env_word(v, start, b->conf->certs[b->certs[i]].name))
+		if (!env_word(v, start, cert_of(b, i)->name))
 			break;
 	env_end(v);
 }
 
-/* The domains of the first n certificates of the batch. */
+/* The domains that the first n certificates of the batch have. */
 static void
 env_domains(struct env *v, const char *name, const struct batch *b, uint32_t n)
 {
@@ -158,9 +164,10 @@ env_domains(struct env *v, const char *name, const struct batch *b, uint32_t n)
 	env_begin(v, name);
 	start = v->text.len;
 	for (i = 0; i < n && room; i++) {
-		cert = &b->conf->certs[b->certs[i]];
+		cert = cert_of(b, i);
 		for (j = 0; j < cert->n_idents && room; j++)
-			room = env_word(v, start, cert->idents[j]);
+			if (!ipc_is_out(b->certs[i].left_out, j))
+				room = env_word(v, start, cert->idents[j]);
 	}
 	env_end(v);
 }
@@ -190,7 +197,7 @@ env_paths(struct env *v, const char *state_dir, const char *name)
 static int
 env_build(struct env *v, const struct batch *b, struct err *e)
 {
-	const char *first = b->conf->certs[b->certs[0]].name;
+	const char *first = cert_of(b, 0)->name;
 	size_t i;
 
 	env_set(v, "PATH", PROC_PATH);
@@ -439,25 +446,46 @@ batch_open(
 	return b;
 }
 
+static int
+left_out_check(
+    const struct conf_cert *cert, const uint8_t *left_out, struct err *e)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < IPC_NAMES; i++) {
+		if (!ipc_is_out(left_out, i))
+			continue;
+		if (!cert->partial || i >= cert->n_idents)
+			return err_set(e, ERR_PROTO, 0, "no such name to omit");
+		n++;
+	}
+	return n < cert->n_idents ? 0
+				  : err_set(e, ERR_PROTO, 0, "no name is left");
+}
+
 int
-hooks_add(struct hooks *h, const struct conf *conf, uint32_t cert, bool more,
+hooks_add(struct hooks *h, const struct conf *conf, const struct ipc_hook *req,
     uint32_t id, struct err *e)
 {
+	const struct conf_cert *cert;
 	struct batch *b;
 
-	if (cert >= conf->n_certs)
+	if (req->cert >= conf->n_certs)
 		return err_set(
-		    e, ERR_PROTO, 0, "no certificate %" PRIu32, cert);
-	if (conf->certs[cert].reload >= conf->n_commands)
-		return err_set(e, ERR_PROTO, 0, "%s has no reload command",
-		    conf->certs[cert].name);
-	b = batch_open(h, conf, conf->certs[cert].reload, e);
+		    e, ERR_PROTO, 0, "no certificate %" PRIu32, req->cert);
+	cert = &conf->certs[req->cert];
+	if (cert->reload >= conf->n_commands)
+		return err_set(
+		    e, ERR_PROTO, 0, "%s has no reload command", cert->name);
+	if (left_out_check(cert, req->left_out, e) == -1)
+		return -1;
+	b = batch_open(h, conf, cert->reload, e);
 	if (b == NULL)
 		return -1;
 	if (b->n == IPC_HOOK_BATCH)
 		return err_set(e, ERR_PROTO, 0, "batch too long");
-	b->certs[b->n++] = cert;
-	if (more)
+	b->certs[b->n++] = *req;
+	if (req->more != 0)
 		return 0;
 	if (h->n_waiting == HOOKS_WAITING_MAX)
 		return err_set(e, ERR_PROTO, 0, "too many batches waiting");

@@ -33,12 +33,12 @@ typedef void hooks_done(void *arg, uint32_t id, const struct ipc_hooked *);
 struct hooks *hooks_new(struct loop *, hooks_done *, void *arg, struct err *);
 
 /*
- * Add cert to the batch of its command; more = false closes the batch, which
- * is answered under id by one call of done, from the loop.  conf must stay
- * until then or hooks_forget().  ERR_PROTO: no such certificate, it has no
- * command, or the batch is too long.
+ * Add a certificate to the batch of its command; more = 0 closes the batch,
+ * which is answered under id by one call of done, from the loop.  conf must
+ * stay until then or hooks_forget().  ERR_PROTO: no such certificate, it has no
+ * command, names are left out that may not be, or the batch is too long.
  */
-int hooks_add(struct hooks *, const struct conf *, uint32_t cert, bool more,
+int hooks_add(struct hooks *, const struct conf *, const struct ipc_hook *,
     uint32_t id, struct err *);
 
 /* Whoever asked is gone: what runs may finish, nothing else happens. */

@@ -150,8 +150,7 @@ on_hook(void *arg, struct chan_msg *m, struct err *e)
 		return 0;
 	if (req->more > 1)
 		return err_set(e, ERR_PROTO, 0, "more is %" PRIu32, req->more);
-	return hooks_add(c->super->hooks, c->super->setup->conf, req->cert,
-	    req->more == 1, m->id, e);
+	return hooks_add(c->super->hooks, c->super->setup->conf, req, m->id, e);
 }
 
 void

@@ -10,10 +10,11 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define IPC_VERSION 5u
+#define IPC_VERSION 6u
 
 /* Descriptors that a child finds open. */
 enum ipc_fd {
@@ -111,6 +112,7 @@ struct ipc_installed {
 struct ipc_hook {
 	uint32_t cert;
 	uint32_t more;
+	uint8_t left_out[IPC_NAMES / 8]; /* it is without; see struct ipc_csr */
 };
 #define IPC_HOOK_BATCH 256 /* certificates in one run, at most */
 
@@ -210,6 +212,12 @@ struct ipc_csr {
 	 * lets some be left out.  None is left out by all 0. */
 	uint8_t left_out[IPC_NAMES / 8];
 };
+
+static inline bool
+ipc_is_out(const uint8_t *left_out, uint32_t name)
+{
+	return (left_out[name / 8] >> name % 8 & 1) != 0;
+}
 
 struct ipc_eab {
 	uint32_t ca;

@@ -126,7 +126,7 @@ def test_reload_commands(hostile, work):
     ran = work / "ran"
     begun = time.monotonic()
     d = hostile('for i in range(100):\n'
-                '    send("HOOK", struct.pack("=II", 0, 0))',
+                '    send("HOOK", struct.pack("=II16x", 0, 0))',
                 reload=["/bin/sh", "-c", f"echo >>{ran}"]).start()
     d.wait("hostile", did="all")
 

@@ -145,13 +145,17 @@ def without(d, name, left_out, all_names):
     assert 50 * 60 <= seconds_to(c["left_out_tried_again"]) <= 70 * 60
 
 
-def test_left_out(ca, acmed, spoil):
+def test_left_out(ca, acmed, spoil, work):
     """One of five names, the one that the certificate is called by, fails
-    twice; a restart in between, and one afterwards; it is mended."""
+    twice; a restart in between, and one afterwards; it is mended.  The reload
+    command is told what the certificate has."""
+    told = work / "told"
+    reload = ["/bin/sh", "-c", f"echo $RENEWED_DOMAINS / $ACMED_DOMAINS >>{told}"]
     all_names = names(5)
     name = bad = all_names[0]
     spoil(bad)
-    d = acmed(ca, [{"names": all_names, "partial": True}]).start()
+    d = acmed(ca, [{"names": all_names, "partial": True,
+                    "reload": reload}]).start()
     d.wait("certificate not issued", cert=name)
     d.stop()
     d.start()
@@ -179,6 +183,8 @@ def test_left_out(ca, acmed, spoil):
     assert "left_out" not in d.cert(name)
     d.wait("all of its names are in it again", cert=name)
     assert ca.issued == 2
+    assert [x.split(" / ") for x in told.read_text().splitlines()] == [
+        2 * [" ".join(all_names[1:])], 2 * [" ".join(all_names)]]
 
 
 def test_not_left_out(ca, acmed, spoil):

@@ -333,7 +333,7 @@ sweep_cancel(struct engine *en)
 }
 
 struct up_op *
-upstairs_hook(struct upstairs *u, const uint32_t *certs, size_t n,
+upstairs_hook(struct upstairs *u, struct ipc_hook *certs, size_t n,
     upstairs_hooked *done, void *arg, struct err *e)
 {
 	(void)u;

@@ -208,7 +208,7 @@ up_cancel(struct up_op *op)
 }
 
 struct up_op *
-upstairs_hook(struct upstairs *u, const uint32_t *certs, size_t n,
+upstairs_hook(struct upstairs *u, struct ipc_hook *certs, size_t n,
     upstairs_hooked *done, void *arg, struct err *e)
 {
 	(void)u;

@@ -82,7 +82,8 @@ make_world(void)
 	n = snprintf(text, sizeof(text),
 	    "email: a@example.org\nagree-tos: true\nstate-dir: %s/st\n"
 	    "domains:\n"
-	    "  - {name: www, names: [www.example.org], reload: /bin/false}\n"
+	    "  - {name: www, names: [a.example.org, www.example.org],\n"
+	    "     partial: true, reload: /bin/false}\n"
 	    "  - {name: quiet, names: [q.example.org]}\n",
 	    dir);
 	top = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

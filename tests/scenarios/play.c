@@ -715,7 +715,7 @@ put_chain(char *args, struct buf *out)
 	uint32_t i;
 
 	for (i = 0; i < cc->n_idents && m.n_names < NAMES_MAX; i++)
-		if ((sim_keeper.left_out[key][i / 8] >> i % 8 & 1) == 0)
+		if (!ipc_is_out(sim_keeper.left_out[key], i))
 			names[m.n_names++] = cc->idents[i];
 	while ((w = word(&args)) != NULL) {
 		if (strncmp(w, "names=", 6) == 0) {

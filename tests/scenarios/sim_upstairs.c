@@ -218,7 +218,7 @@ upstairs_install(struct upstairs *u, const struct install *in,
 }
 
 struct up_op *
-upstairs_hook(struct upstairs *u, const uint32_t *certs, size_t n,
+upstairs_hook(struct upstairs *u, struct ipc_hook *certs, size_t n,
     upstairs_hooked *done, void *arg, struct err *e)
 {
 	struct up_op *op = op_new(u, arg, e);

@@ -282,6 +282,31 @@ what_is_installed(void **state)
 	assert_false(partial_has_just(&c->have, idents, 4));
 }
 
+/* Reload commands are for what is in service, whatever is wanted by now. */
+static void
+without(void **state)
+{
+	static const uint8_t none[IPC_NAMES / 8];
+	uint8_t mask[IPC_NAMES / 8];
+
+	(void)state;
+	install("a.example b.example");
+	partial_without(c, mask);
+	assert_int_equal(mask[0], 0x0a);
+	assert_memory_equal(mask + 1, none, sizeof(none) - 1);
+	confs[0].partial = false; /* root would not have it */
+	partial_without(c, mask);
+	assert_memory_equal(mask, none, sizeof(none));
+	confs[0].partial = true;
+	free(c->have.names); /* nor that all are left out */
+	c->have.names = strdup("other.example");
+	partial_without(c, mask);
+	assert_memory_equal(mask, none, sizeof(none));
+	free(take_ptr(c->have.names));
+	partial_without(c, mask);
+	assert_memory_equal(mask, none, sizeof(none));
+}
+
 static void
 what_has_changed(void **state)
 {
@@ -416,8 +441,8 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = { T(reduced), T(not_partial),
 		T(not_ours), T(one_attempt), T(when), T(what_is_installed),
-		T(what_has_changed), T(there_and_back), T(filled_in),
-		T(all_out), T(orders) };
+		T(without), T(what_has_changed), T(there_and_back),
+		T(filled_in), T(all_out), T(orders) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

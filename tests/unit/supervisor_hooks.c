@@ -141,19 +141,20 @@ end(void **state)
 static void
 add(const char *name, bool more, uint32_t id)
 {
-	uint32_t cert = conf_find_cert(setup->conf, name);
+	struct ipc_hook m = { conf_find_cert(setup->conf, name), more, { 0 } };
 	struct err e;
 
-	if (hooks_add(hooks, setup->conf, cert, more, id, &e) == -1)
+	if (hooks_add(hooks, setup->conf, &m, id, &e) == -1)
 		fail_msg("%s: %s", name, e.what);
 }
 
 static void
 add_refused(uint32_t cert, bool more, const char *text)
 {
+	struct ipc_hook m = { cert, more, { 0 } };
 	struct err e = { 0 };
 
-	assert_int_equal(hooks_add(hooks, setup->conf, cert, more, 1, &e), -1);
+	assert_int_equal(hooks_add(hooks, setup->conf, &m, 1, &e), -1);
 	assert_int_equal(e.kind, ERR_PROTO);
 	assert_string_equal(e.what, text);
 }
@@ -228,6 +229,41 @@ batch(void **state)
 	    "ACMED_DOMAINS=d.example.org a.example.org b.example.org\n"
 	    "RENEWED_DOMAINS=d.example.org\n"));
 	assert_non_null(strstr(answers[0].m.output, "/st/live/d/cert.pem\n"));
+}
+
+/* What a certificate is without was not renewed, and is not told. */
+static void
+left_out(void **state)
+{
+	struct ipc_hook a = { 0, 1, { 0x02 } }, b = { 1, 0, { 0x01 } };
+	struct ipc_hook plain = { 2, 0, { 0x01 } };
+	struct err e;
+
+	(void)state;
+	configure("  - {name: a, names: [a1.example, a2.example, a3.example], "
+		  "partial: true, reload: env}\n"
+		  "  - {name: b, names: [b1.example, b2.example], "
+		  "partial: true, reload: env}\n"
+		  "  - {name: c, names: [c1.example, c2.example], "
+		  "reload: env}\n");
+	assert_int_equal(hooks_add(hooks, setup->conf, &a, 1, &e), 0);
+	assert_int_equal(hooks_add(hooks, setup->conf, &b, 1, &e), 0);
+	wait_answers(1);
+	assert_non_null(strstr(answers[0].m.output,
+	    "\nACMED_DOMAINS=a1.example a3.example b2.example\n"
+	    "RENEWED_DOMAINS=a1.example a3.example\n"));
+	/* not where all are wanted, none that is not there, and not all */
+	assert_int_equal(hooks_add(hooks, setup->conf, &plain, 1, &e), -1);
+	assert_int_equal(e.kind, ERR_PROTO);
+	b.left_out[0] = 0x04;
+	assert_int_equal(hooks_add(hooks, setup->conf, &b, 1, &e), -1);
+	b.left_out[0] = 0;
+	b.left_out[IPC_NAMES / 8 - 1] = 0x80;
+	assert_int_equal(hooks_add(hooks, setup->conf, &b, 1, &e), -1);
+	b.left_out[IPC_NAMES / 8 - 1] = 0;
+	b.left_out[0] = 0x03;
+	assert_int_equal(hooks_add(hooks, setup->conf, &b, 1, &e), -1);
+	assert_string_equal(e.what, "no name is left");
 }
 
 static void
@@ -508,8 +544,8 @@ main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 	const struct CMUnitTest tests[] = { T(environment), T(batch),
-		T(long_lists), T(cut_lists), T(ends), T(one_at_a_time),
-		T(not_in_a_loop), T(breaches), T(forgotten),
+		T(left_out), T(long_lists), T(cut_lists), T(ends),
+		T(one_at_a_time), T(not_in_a_loop), T(breaches), T(forgotten),
 		T(killed_with_us) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
