@@ -84,7 +84,7 @@ instant(int64_t t)
 struct sums {
 	uint32_t state[STATE__COUNT], health[HEALTH_BAD + 1];
 	uint32_t alarm[ALARM_CRITICAL + 1];
-	uint32_t valid, limited, reload_due, reload_failing;
+	uint32_t valid, limited, partial, reload_due, reload_failing;
 	const char *type[TYPES_MAX]; /* of the last error: text and number */
 	uint32_t n_type[TYPES_MAX], n_types;
 };
@@ -131,6 +131,7 @@ sum_up(const struct engine *en, struct sums *s)
 		s->valid += c->have.version != 0 && c->have.not_after > now;
 		s->limited +=
 		    c->limited || (c->waits != NULL && c->sleep.pos != 0);
+		s->partial += partial_n_out(c) != 0;
 		s->reload_due += c->deploy == DEPLOY_RELOAD;
 		s->reload_failing += c->deploy_trouble.text != NULL;
 		if (c->issue_trouble.text != NULL)
@@ -178,6 +179,9 @@ put_sums(const struct engine *en, const struct sums *s, struct buf *out)
 	single(out, "acmed_certificates_waiting_for_limit", "gauge",
 	    "Certificates whose order waits for a limit of the CA.",
 	    s->limited);
+	single(out, "acmed_certificates_partial", "gauge",
+	    "Certificates that are without some of their names, which fail.",
+	    s->partial);
 	single(out, "acmed_certificates_reload_due", "gauge",
 	    "Installed certificates whose reload command has not succeeded "
 	    "yet.",
@@ -390,6 +394,7 @@ enum cert_number {
 	CERT_ERROR,
 	CERT_ALARM,
 	CERT_PERSON,
+	CERT_LEFT_OUT,
 	CERT_RELOAD_DUE,
 	CERT_RELOAD_FAILURES,
 	CERT__COUNT
@@ -417,6 +422,8 @@ static const struct family cert_families[CERT__COUNT] = {
 	    "below 1/4 or wanted back by the CA, 3 below 1/8 or 24 hours." },
 	[CERT_PERSON] = { "acmed_certificate_needs_person",
 	    "Whether a person must act." },
+	[CERT_LEFT_OUT] = { "acmed_certificate_names_left_out",
+	    "How many of its names it is without, since they fail." },
 	[CERT_RELOAD_DUE] = { "acmed_certificate_reload_due",
 	    "Whether its reload command has not succeeded since it was "
 	    "installed." },
@@ -448,6 +455,7 @@ look_at_cert(
 	to->n[CERT_ERROR] = c->issue_trouble.text == NULL ? ABSENT : 1;
 	to->n[CERT_ALARM] = cert_alarm(en, c);
 	to->n[CERT_PERSON] = c->shown_health == HEALTH_BAD;
+	to->n[CERT_LEFT_OUT] = partial_n_out(c);
 	to->n[CERT_RELOAD_DUE] = c->deploy == DEPLOY_RELOAD;
 	to->n[CERT_RELOAD_FAILURES] = c->deploy_trouble.failures;
 }

@@ -42,6 +42,7 @@ def compare_cert(m, c, one):
         {trouble["type"]: 1} if trouble else {})
     assert get("alarm_level") == ALARMS.index(c["alarm"])
     assert get("needs_person") == (c["health"] == "bad")
+    assert get("names_left_out") == c.get("left_out_count", 0)
     assert get("reload_due") == (c["deploy"] == "reload due")
     assert get("reload_failures") == c.get("deploy_trouble", {}).get(
         "failures", 0)
@@ -73,6 +74,7 @@ def compare_sums(m, s):
     errors = [c["trouble"]["type"] for c in certs if "trouble" in c]
     assert m.label("certificates_by_error", "type") == {
         t: errors.count(t) for t in errors}
+    assert m.get("certificates_partial") == sum("left_out" in c for c in certs)
     assert m.get("certificates_reload_due") == sum(
         c["deploy"] == "reload due" for c in certs)
     assert m.get("certificates_reload_failing") == sum(
@@ -161,6 +163,16 @@ def test_failing(ca, acmed):
     r = d.ctl("metrics")
     assert (r.returncode, r.stderr) == (0, "")
     assert Page(r.stdout.encode()).get("healthy") == 0
+
+
+def test_left_out(ca, acmed):
+    d = acmed(ca, [A, {"name": "x", "names": [B, BLOCKED],
+                       "partial": True}]).start()
+    d.installed(A, "x")
+    m = agree(d)
+    assert m.label("certificate_names_left_out", "cert") == {A: 0, "x": 1}
+    assert m.get("certificates_partial") == 1
+    assert m.get("healthy") == 0
 
 
 def test_reload_fails(ca, acmed):

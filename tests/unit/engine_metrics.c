@@ -246,6 +246,22 @@ test_failing(void **state)
 	lacks("acmed_certificate_error_info{cert=\"two\"");
 }
 
+static void
+test_left_out(void **state)
+{
+	struct bad_name bad[] = { { .ident = 0, .out = true }, { .ident = 1 } };
+	struct partial p = { .bad = bad, .n_bad = 2 };
+
+	(void)state;
+	en.certs.all[1].partial = &p;
+	ask(10);
+	en.certs.all[1].partial = NULL;
+	has("acmed_certificates_partial 1");
+	has("acmed_certificate_names_left_out{cert=\"two\"} 1");
+	has("acmed_certificate_names_left_out{cert=\"www.example.org\"} 0");
+	has("acmed_certificate_needs_person{cert=\"two\"} 1");
+}
+
 /* By the fraction that is left, of whatever lifetime. */
 static void
 test_alarms(void **state)
@@ -441,6 +457,7 @@ main(void)
 		TEST(test_refused),
 		TEST(test_valid),
 		TEST(test_failing),
+		TEST(test_left_out),
 		TEST(test_alarms),
 		TEST(test_clock),
 		TEST(test_ca),
