@@ -84,6 +84,8 @@ enum issue_mode issue_mode(const struct issue *);
 /* Whether an order at that CA would name the certificate it replaces, so that
  * the CA does not count it (RFC 9773 5, protocol J11). */
 bool issue_replaces(const struct cert *, const struct session *);
+/* Whether the order to come is for just the names of what is installed. */
+bool issue_same_names(const struct cert *);
 /* Which of that CA's limits such an order counts for; its clock says whether
  * the window is open. */
 struct budget_order issue_counts(const struct cert *, const struct session *);

@@ -20,9 +20,8 @@ shares_names(const struct cert *c)
 	return false;
 }
 
-/* It is for just the names of what is installed. */
-static bool
-same_names(const struct cert *c)
+bool
+issue_same_names(const struct cert *c)
 {
 	const struct issued *h = &c->have;
 
@@ -57,7 +56,7 @@ issue_counts(const struct cert *c, const struct session *s)
 		.n_idents = c->n_idents,
 		.again = h->version != 0 && h->ca != NULL &&
 			 strcmp(h->ca, session_ca(s)->name) == 0 &&
-			 same_names(c),
+			 issue_same_names(c),
 		.in_window = w->end != 0 && w->start <= now && now <= w->end &&
 			     issue_replaces(c, s),
 	};

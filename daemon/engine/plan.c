@@ -76,14 +76,14 @@ known(const struct engine *en, const char *name)
 	return o == NULL ? NULL : &o->have;
 }
 
+/* c: of that name, NULL: none is configured. */
 static bool
-is_due(const struct engine *en, const char *name, const struct issued *h)
+is_due(const struct engine *en, const struct cert *c, const struct issued *h)
 {
-	uint32_t i = conf_find_cert(en->conf, name);
-	int64_t at =
-	    i == CONF_NONE ? h->by_fraction : cert_renew_at(&en->certs.all[i]);
+	int64_t at = c == NULL ? h->by_fraction : cert_renew_at(c);
 
-	return at <= engine_now(en);
+	at -= en->ahead_s;
+	return (c == NULL ? at : partial_when(c, at)) <= clock_now();
 }
 
 /* Where it is now, when the list still has that one. */
@@ -135,7 +135,7 @@ add(const struct engine *en, const struct conf *conf, struct plan *p,
 		.from = now };
 	h = it->have;
 	it->why = cert_changed(conf, cc, &it->wants, h);
-	if (it->why == CHANGE_NONE && !is_due(en, cc->name, h)) {
+	if (it->why == CHANGE_NONE && !is_due(en, c, h)) {
 		p->n_unchanged++;
 		return;
 	}
@@ -158,16 +158,23 @@ add(const struct engine *en, const struct conf *conf, struct plan *p,
 	p->n++;
 }
 
+/* What is wanted as it was may be without names that fail. */
 static struct budget_order
 order_at(const struct conf *conf, const struct plan_item *it, uint32_t ca)
 {
+	const struct conf_cert *cc = it->cert;
+	const struct cert *c = it->known;
 	const struct issued *h = it->have;
+	bool same = c != NULL    ? issue_same_names(c)
+		    : h->partial ? partial_has_just(h, cc->idents, cc->n_idents)
+				 : h->made_for.names == it->wants.names;
 
-	return (struct budget_order){ .idents = it->cert->idents,
-		.n_idents = it->cert->n_idents,
-		.again = h->version != 0 && h->ca != NULL &&
-			 strcmp(h->ca, conf->cas[ca].name) == 0 &&
-			 h->made_for.names == it->wants.names };
+	return (struct budget_order){
+		.idents = c != NULL ? c->idents : cc->idents,
+		.n_idents = c != NULL ? c->n_idents : cc->n_idents,
+		.again = same && h->version != 0 && h->ca != NULL &&
+			 strcmp(h->ca, conf->cas[ca].name) == 0,
+	};
 }
 
 /* Of those that can go at once: what ends first. */
