@@ -36,7 +36,8 @@ refused(const struct json *root, int status)
 	fputs(whole ? "" : "acmectl: ", stderr);
 	out_lines(stderr, len == 0 ? "refused" : text);
 	fputs(whole ? "" : "\n", stderr);
-	return status == 403 || status == 404 || status == 413 || status == 503
+	return status == 403 || status == 404 || status == 409 ||
+		       status == 413 || status == 503
 		   ? EXIT_NO_ASK
 		   : EXIT_PERSON;
 }

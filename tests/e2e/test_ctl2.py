@@ -163,7 +163,7 @@ def test_budget(limited):
 def test_forget(running):
     d = running
     r = d.ctl("forget", "shop", "--yes")
-    assert r.returncode == 1 and "is in the configuration" in r.stderr
+    assert r.returncode == 2 and "is in the configuration" in r.stderr
     reloaded(d, domains=["a.example.org"])
     old, = d.status()["unconfigured"]
     assert old["name"] == "shop" and "not_after" in old

@@ -236,7 +236,15 @@ def test_forget_configured(daemon):
     daemon.answers["POST", "/v1/certificates/www/forget"] = (
         409, {"error": "www is in the configuration"})
     r = daemon.ctl("forget", "www", "--yes")
-    assert r.returncode == 1 and "is in the configuration" in r.stderr
+    assert r.returncode == 2 and "is in the configuration" in r.stderr
+
+
+def test_check_busy(daemon):
+    """That nothing was checked is not that it would not be issued."""
+    daemon.answers["POST", "/v1/certificates/www/check"] = (
+        409, {"error": "an attempt is under way"})
+    r = daemon.ctl("check", "www")
+    assert (r.returncode, r.stderr) == (2, "acmectl: an attempt is under way\n")
 
 
 @pytest.mark.parametrize("argv, path", [
