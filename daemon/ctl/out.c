@@ -156,6 +156,23 @@ out_line(const char *label, const char *value)
 	out_fold(value, 15);
 }
 
+void
+out_said(const char *label, const char *text, const char *url)
+{
+	AUTO(buf_done) struct buf out = BUF_INIT(WORDS_MAX);
+	const char *at = text == NULL || url == NULL ? NULL : strstr(text, url);
+	AUTO(free) char *copy = NULL, *page = out_copy(url);
+
+	if (at == NULL)
+		buf_puts(&out, out_or_empty(text));
+	else
+		buf_printf(&out, "%.*s(below)%s", (int)(at - text), text,
+		    at + strlen(url));
+	copy = out_copy(buf_str(&out));
+	out_line(label, copy);
+	out_line("open:", page);
+}
+
 /* "2026-11-23T15:04:05Z (in 5 h)" */
 void
 out_instant(const struct json *o, const char *label, const char *key)

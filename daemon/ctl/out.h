@@ -45,6 +45,9 @@ void out_title(const struct ctl *, const char *); /* a line in bold */
 void out_fold(const char *, int indent);
 /* "  label:     value", folded; nothing without a value. */
 void out_line(const char *label, const char *value);
+/* What a CA said, and below it the page that a person should open, once: not in
+ * the words as well. */
+void out_said(const char *label, const char *text, const char *url);
 void out_instant(const struct json *, const char *label, const char *key);
 void out_words(const struct json *, const char *label, const char *key);
 /* What the daemon says is to be done, with the certificate's name, which it

@@ -142,8 +142,6 @@ trouble(const struct ctl *ctl, const struct json *cert, const char *key)
 {
 	const struct json *t = json_get_object(cert, key);
 	bool deploy = strcmp(key, "deploy_trouble") == 0;
-	AUTO(free) char *what = out_text(t, "text");
-	AUTO(free) char *url = out_text(t, "url");
 	AUTO(free) char *waits = out_text(cert, "waiting_for");
 	int64_t failures = json_get_int(t, "failures");
 	char last[OUT_SPAN];
@@ -164,9 +162,8 @@ trouble(const struct ctl *ctl, const struct json *cert, const char *key)
 	if (failures != 1)
 		out_instant(t, "since:", "since");
 	alarm_line(cert);
-	out_line("error:", what);
+	out_said("error:", json_get_text(t, "text"), json_get_text(t, "url"));
 	out_words(t, "command:", "command");
-	out_line("open:", url);
 	ca_line(cert, false);
 	out_line("waiting for:", waits);
 	next_line(cert);
@@ -210,17 +207,16 @@ left_out(const struct ctl *ctl, const struct json *cert)
 	    (long long)json_get_int(cert, "names_count"));
 	for (i = 0; i < json_len(list); i++) {
 		const struct json *one = json_at(list, i);
-		AUTO(free) char *name = out_text(one, "name");
-		AUTO(free) char *text = out_text(one, "text");
-		AUTO(free) char *url = out_text(one, "url");
+		const char *text = json_get_text(one, "text");
 		AUTO(buf_done) struct buf line = BUF_INIT(LIFTED_MAX);
 
 		out_relative(one, "since", since, sizeof(since));
-		buf_printf(&line, "%s%s%s: %s", out_or_empty(name),
+		buf_printf(&line, "%s%s%s: %s",
+		    out_or_empty(json_get_text(one, "name")),
 		    *since == '\0' ? "" : ", since ", since,
 		    text == NULL ? "it is not known why" : text);
-		out_line("left out:", buf_str(&line));
-		out_line("open:", url);
+		out_said(
+		    "left out:", buf_str(&line), json_get_text(one, "url"));
 	}
 	if (n > (int64_t)json_len(list)) {
 		(void)snprintf(buf, sizeof(buf), "... and %lld more",
@@ -420,8 +416,7 @@ static void
 ca_trouble(const struct ctl *ctl, const struct json *ca)
 {
 	AUTO(free) char *name = out_text(ca, "name");
-	AUTO(free) char *why = out_text(ca, "trouble");
-	AUTO(free) char *url = out_text(ca, "url");
+	const char *why = json_get_text(ca, "trouble");
 	AUTO(free) char *hint = out_text(ca, "hint");
 	int64_t queued = json_get_int(ca, "queued");
 	char at[OUT_SPAN], n[OUT_COUNT], buf[OUT_TEXT];
@@ -435,8 +430,7 @@ ca_trouble(const struct ctl *ctl, const struct json *ca)
 	out_plain(ctl);
 	puts(": cannot be used now");
 	out_instant(ca, "since:", "since");
-	out_line("error:", why);
-	out_line("open:", url);
+	out_said("error:", why, json_get_text(ca, "url"));
 	(void)snprintf(buf, sizeof(buf), "%s certificate%s",
 	    out_count(queued, n), queued == 1 ? "" : "s");
 	out_line("waiting:", queued == 0 ? NULL : buf);
@@ -649,7 +643,8 @@ print_cert(const struct ctl *ctl, const struct json *c)
 	out_instant(c, "expires:", "not_after");
 	out_instant(window, "CA's window:", "start");
 	out_instant(window, "until:", "end");
-	out_line("CA says why:", url);
+	if (json_get_object(c, "replace") == NULL)
+		out_line("CA says why:", url);
 	alarm_line(c);
 	labelled(c, third, NELEM(third));
 	out_instant(c, "restored at:", "restored_at");
