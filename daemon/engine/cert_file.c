@@ -137,15 +137,14 @@ get_wants(const struct json *root, const char *key, struct wants *w)
 	w->key = (uint32_t)json_get_int(o, "key");
 }
 
-/* All that it may go to, in their order. */
-static uint64_t
-list_of(const struct conf *conf, const struct cert *c)
+uint64_t
+cert_list(const struct conf *conf, const struct conf_cert *cc)
 {
 	uint64_t h = 0;
 	uint32_t i;
 
-	for (i = 0; i < c->conf->n_cas; i++) {
-		const char *name = conf->cas[c->conf->cas[i]].name;
+	for (i = 0; i < cc->n_cas; i++) {
+		const char *name = conf->cas[cc->cas[i]].name;
 
 		h = h * 31 + str_hash(name, strlen(name));
 	}
@@ -421,7 +420,7 @@ cert_encode(const struct conf *conf, const struct cert *c, struct buf *out,
 	json_set_str(root, "name", c->conf->name);
 	json_set_time(root, "saved_at", clock_now());
 	put_wants(root, "wants", &c->wants);
-	set_hash(root, "list", list_of(conf, c));
+	set_hash(root, "list", cert_list(conf, c->conf));
 	put_trouble(root, "trouble", &c->issue_trouble);
 	if (put_issued(root, c, e) == -1)
 		return -1;
@@ -578,7 +577,7 @@ cert_decode(const struct conf *conf, struct cert *c, const char *text,
 	}
 	/* another CA may not have it wait */
 	list = get_hash(root, "list");
-	if (list != 0 && list != list_of(conf, c))
+	if (list != 0 && list != cert_list(conf, c->conf))
 		c->issue_trouble.next = 0;
 	partial_fill(c);
 	if (take_text(root, "old_keys", &c->old_keys, e) == -1)

@@ -207,6 +207,9 @@ struct wants cert_wants(const struct conf *, const struct conf_cert *);
 /* But for the certificate itself: what was tried for the one is true of the
  * other (protocol Q3). */
 bool cert_same_wants(const struct wants *, const struct wants *);
+/* All the CAs that it may go to, in their order; when these are others, what
+ * one of them has said does not have it wait any more. */
+uint64_t cert_list(const struct conf *, const struct conf_cert *);
 uint64_t cert_hash_names(const char *const *idents, uint32_t n);
 /* What of them what is installed does not meet; cc: wants of. */
 enum change cert_changed(const struct conf *, const struct conf_cert *cc,

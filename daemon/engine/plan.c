@@ -104,6 +104,17 @@ ca_now(const struct engine *en, const struct conf *conf, const struct cert *c,
 	return cc->cas[0];
 }
 
+/* Not before that, as that CA has told. */
+static int64_t
+said_at(const struct plan_item *it, const struct session *s)
+{
+	int64_t said = it->known == NULL || s == NULL
+			   ? 0
+			   : failover_open(it->known, session_index(s));
+
+	return said > it->from ? said : it->from;
+}
+
 /* As pace.c does: a change is wanted now. */
 static int64_t
 urgency(const struct plan_item *it, int64_t left)
@@ -148,13 +159,15 @@ add(const struct engine *en, const struct conf *conf, struct plan *p,
 	/* what a limit has given for these names is not asked of it again */
 	it->paid =
 	    c != NULL && c->spent != 0 && c->wants.names == it->wants.names;
-	/* what has failed waits, unless it would be another order */
-	if (it->known != NULL && !c->forced && c->issue_trouble.next > now)
+	/* what has failed waits, unless it would be another order, or there is
+	 * another CA that it may go to */
+	if (it->known != NULL && !c->forced && c->issue_trouble.next > now &&
+	    cert_list(en->conf, c->conf) == cert_list(conf, cc))
 		it->from = c->issue_trouble.next;
 	left = schedule_left(h->not_before, h->not_after, engine_now(en));
 	it->patience = failover_patience(h, left, engine_now(en));
 	it->urgency = urgency(it, left);
-	it->at = it->from;
+	it->at = said_at(it, same_account(en, &conf->cas[it->ca]));
 	p->n++;
 }
 
@@ -247,21 +260,15 @@ some_go(const struct plan *p)
 	return false;
 }
 
-/* Not before that, as it has told; INT64_MAX: it is in trouble. */
+/* INT64_MAX: it is in trouble. */
 static int64_t
 open_at(const struct engine *en, const struct conf *conf,
     const struct plan_item *it, uint32_t ca)
 {
 	const struct session *s = same_account(en, &conf->cas[ca]);
-	int64_t said;
 
-	if (s == NULL)
-		return it->from;
-	if (session_blocked(s, NULL) != 0)
-		return INT64_MAX;
-	said =
-	    it->known == NULL ? 0 : failover_open(it->known, session_index(s));
-	return said > it->from ? said : it->from;
+	return s != NULL && session_blocked(s, NULL) != 0 ? INT64_MAX
+							  : said_at(it, s);
 }
 
 /* rest: the budgets when all who are at home there have had theirs, which is
@@ -271,35 +278,37 @@ place(const struct engine *en, const struct conf *conf, struct plan_item *it,
     struct budget *const *budgets, struct budget *const *rest)
 {
 	struct budget_order order = order_at(conf, it, it->ca);
-	int64_t now = clock_now(), step, t;
 	const struct conf_cert *cc = it->cert;
 	uint32_t i, ca, home = it->ca;
+	int64_t now = clock_now(), step, t, open;
+	int64_t start = said_at(it, same_account(en, &conf->cas[home]));
 	bool is_new = it->have->version == 0;
 	struct budget *const *from;
 	struct budget_wait why = { 0 };
 
-	it->at = budget_peek(budgets[home], &order, it->from, &it->why_not);
+	it->at = budget_peek(budgets[home], &order, start, &it->why_not);
 	step = it->known != NULL && failover_stays(it->known)
 		   ? 0
 		   : turn_step(it->at, it->patience, now);
 	for (i = 0; step > 0 && i < cc->n_cas; i++) {
 		ca = cc->cas[i];
-		t = open_at(en, conf, it, ca);
-		if (ca == home || t == INT64_MAX ||
+		open = open_at(en, conf, it, ca);
+		if (ca == home || open == INT64_MAX ||
 		    conf_refusal(&conf->cas[ca], cc) != NULL)
 			continue;
 		from = is_new && i != 0 ? rest : budgets;
 		order = order_at(conf, it, ca);
-		t = budget_peek(from[ca], &order, t, &why);
+		t = budget_peek(from[ca], &order, open, &why);
 		if (t >= it->at || turn_step(t, TURN_LOOK_S, now) >= step)
 			continue;
 		step = turn_step(t, TURN_LOOK_S, now);
 		it->ca = ca;
 		it->at = t;
+		start = open;
 		it->why_not = why;
 		it->instead_of = i == 0 ? CONF_NONE : home;
 	}
-	it->limited = it->at > it->from;
+	it->limited = it->at > start;
 	order = order_at(conf, it, it->ca);
 	if (it->ca != home)
 		budget_take(rest[it->ca], &order, it->at);
