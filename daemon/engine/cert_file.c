@@ -295,6 +295,8 @@ put_failover(struct json *root, const struct conf *conf, const struct cert *c)
 	json_set_int(o, "failures", c->ca_failures);
 	json_set_bool(o, "rehearse", c->rehearse);
 	json_set_int(o, "rehearsed", c->rehearsed);
+	if (c->instead != NULL)
+		json_set_str(o, "instead", c->instead);
 }
 
 static void
@@ -314,6 +316,8 @@ get_failover(const struct json *root, const struct conf *conf, struct cert *c)
 	c->ca_failures = get_count(o, "failures");
 	c->rehearse = json_get_bool(o, "rehearse");
 	c->rehearsed = get_count(o, "rehearsed");
+	if (i != 0)
+		c->instead = get_dup(o, "instead");
 }
 
 /* By name: the configuration may have the CAs in another order then. */

@@ -359,8 +359,10 @@ try_there_and_back(void **state)
 	c->ca_failures = 2;
 	c->rehearse = true;
 	c->rehearsed = 1;
+	c->instead = strdup("one is full");
 	again();
 	assert_int_equal(c->ca_at, 1);
+	assert_string_equal(c->instead, "one is full");
 	assert_int_equal(c->ca_failures, 2);
 	assert_true(c->rehearse);
 	assert_int_equal(c->rehearsed, 1);
@@ -370,6 +372,7 @@ try_there_and_back(void **state)
 	assert_int_equal(c->ca_at, 0);
 	assert_int_equal(c->ca_failures, 0);
 	assert_false(c->rehearse);
+	assert_null(c->instead);
 }
 
 /* When each CA can be asked again; and when that was said by a clock that was
