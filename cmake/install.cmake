@@ -10,8 +10,6 @@ install(FILES ${PROJECT_BINARY_DIR}/systemd/acmed.service
   systemd/acmed.socket DESTINATION lib/systemd/system)
 install(FILES systemd/acmed.sysusers DESTINATION lib/sysusers.d
   RENAME acmed.conf)
-install(FILES systemd/acmed.tmpfiles DESTINATION lib/tmpfiles.d
-  RENAME acmed.conf)
 
 install(FILES daemon/ctl/acmectl.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES lib/config/acmed.yaml.5
@@ -21,7 +19,8 @@ install(FILES daemon/supervisor/acmed-hooks.7
 install(FILES daemon/supervisor/acmed.8
   DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
 
-install(FILES conf/acmed.yaml conf/acmed.rules.yml CHANGES.md
-  DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES conf/acmed.yaml conf/acmed.rules.yml
+  DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
+install(FILES CHANGES.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 # The licence wants to be in every copy; so Debian calls it.
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)

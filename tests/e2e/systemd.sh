@@ -3,10 +3,11 @@
 #
 # usage: sh tests/e2e/systemd.sh BUILD_DIR
 #
-# Installs BUILD_DIR with cmake --install into a Debian root, boots that root's
-# own systemd in namespaces of its own, and uses the units as an administrator
-# would: users, start, status, reload with good and bad files, a hanging
-# engine, a hanging and a killed supervisor, socket activation, stop.
+# Makes a Debian package of BUILD_DIR, boots a Debian root's own systemd in
+# namespaces of its own, and does there what an administrator would: install
+# the package, start, reload with good and bad files, see a hanging engine, a
+# hanging and a killed supervisor, socket activation, stop; then upgrade,
+# remove, install again and purge.
 #
 # The root is made once, from the machine's own package mirror, and kept in
 # ACMED_CACHE; what the test changes is in an overlay that it throws away.
@@ -15,7 +16,6 @@ set -eu
 umask 022
 PATH=$PATH:/usr/sbin:/sbin
 
-packages=systemd,systemd-sysv,dbus
 cache=${ACMED_CACHE:-/var/cache/acmed-tests}
 work=
 init=
@@ -170,22 +170,22 @@ until_true()
 
 # -- what is installed ------------------------------------------------------
 
-# The libraries that the programs need and the root has not.
-copy_libraries()
+# make_package VERSION NAME: a package of that version, to be called so.
+make_package()
 {
-	for p in acmed acmed-engine acmed-keeper acmectl; do
-		ldd "$build/$p"
-	done | awk '$3 ~ /^\// { print $3 }' | sort -u | while read -r lib; do
-		[ -e "$root$lib" ] || [ -e "$work/dest/usr$lib" ] || {
-			mkdir -p "$work/dest/usr${lib%/*}"
-			cp -L "$lib" "$work/dest/usr$lib"
-		}
-	done
-	# /lib is a symlink to usr/lib in the root
-	if [ -d "$work/dest/usr/usr" ]; then
-		cp -R "$work/dest/usr/usr/." "$work/dest/usr"
-		rm -rf "$work/dest/usr/usr"
-	fi
+	cpack --config "$build/CPackConfig.cmake" -R "$1" -B "$work/cpack" \
+	    -D CPACK_PACKAGE_CONTACT="A Tester <tester@debian.org>" \
+	    >"$work/cpack.log" 2>&1 ||
+	    fail "cpack: $(tail -n 20 "$work/cpack.log")"
+	mv "$work"/cpack/*.deb "$work/dest/opt/$2"
+}
+
+# What the root has to have: of alternatives, the first.
+needed()
+{
+	printf 'systemd,systemd-sysv,dbus'
+	dpkg-deb -f "$work/dest/opt/$1" Depends | tr , '\n' |
+	    awk '$1 != "systemd" { printf ",%s", $1 }'
 }
 
 good_config()
@@ -204,10 +204,6 @@ good_config()
 prepare()
 {
 	mkdir -p "$work/dest/etc/systemd/system/acmed.service.d"
-	DESTDIR=$work/dest cmake --install "$build" >"$work/install.log" ||
-	    fail "cmake --install: $(cat "$work/install.log")"
-	copy_libraries
-	good_config >"$work/dest/etc/acmed.yaml"
 	# shorter times than an administrator would set; and no leak check,
 	# which wants ptrace, should this be a build with a sanitizer
 	cat >"$work/dest/etc/systemd/system/acmed.service.d/test.conf" <<-END
@@ -302,19 +298,48 @@ says()
 
 # -- the test ---------------------------------------------------------------
 
-test_users()
+test_lint()
 {
-	says "users and folders"
-	complaints=$(in_root systemd-sysusers 2>&1) || :
-	[ -z "$complaints" ] || fail "systemd-sysusers: $complaints"
-	in_root systemd-tmpfiles --create || fail "systemd-tmpfiles"
-	in_root systemctl daemon-reload
-	[ "$(in_root stat -c '%U %a' /var/lib/acmed)" = "root 755" ] ||
-	    fail "/var/lib/acmed"
+	says "lintian"
+	command -v lintian >/dev/null || fail "lintian is not installed"
+	lintian --fail-on error,warning --allow-root \
+	    "$work/dest/opt/acmed.deb" || fail "lintian"
+}
+
+# apt COMMAND...: what it says is in $work/apt.
+apt()
+{
+	in_root env DEBIAN_FRONTEND=noninteractive apt-get -y "$@" \
+	    >"$work/apt" 2>&1 || fail "apt-get $*: $(cat "$work/apt")"
+}
+
+test_install()
+{
+	says "install"
+	apt install /opt/acmed.deb
+	for user in acmed acmed-keeper; do
+		in_root getent passwd $user | grep -q '/usr/sbin/nologin$' ||
+		    fail "user $user"
+	done
+	is ActiveState inactive || fail "it was started"
+	is UnitFileState disabled || fail "it was enabled"
 	complaints=$(in_root systemd-analyze --man=no verify \
 	    "$(prop FragmentPath acmed.service)" \
 	    "$(prop FragmentPath acmed.socket)" 2>&1) || :
 	[ -z "$complaints" ] || fail "systemd-analyze verify: $complaints"
+
+	in_root systemctl start acmed 2>/dev/null &&
+	    fail "it starts without a configuration"
+	until_true 20 logged '/etc/acmed.yaml' ||
+	    fail "nothing says that there is no configuration"
+	good_config | in_root tee /etc/acmed.yaml >/dev/null
+}
+
+# folder NAME OWNER MODE: below the state folder.
+folder()
+{
+	have=$(in_root stat -c '%U:%G %a' "/var/lib/acmed$1")
+	[ "$have" = "$2:$2 $3" ] || fail "/var/lib/acmed$1: $have"
 }
 
 test_start()
@@ -330,8 +355,11 @@ test_start()
 	    fail "STATUS: $(prop StatusText)"
 	until_true 20 answers || fail "port 80 does not answer"
 	in_root acmectl status | grep -q example.org || fail "acmectl status"
-	[ "$(in_root stat -c '%U %a' /var/lib/acmed/keeper)" = \
-	    "acmed-keeper 700" ] || fail "owner of keeper/"
+	folder / root 755
+	folder /engine acmed 700
+	folder /keeper acmed-keeper 700
+	folder /versions root 755
+	folder /live root 755
 }
 
 test_reload()
@@ -437,13 +465,49 @@ test_bad_start()
 	in_root systemctl stop acmed
 }
 
-[ $# -eq 1 ] && [ -f "$1/cmake_install.cmake" ] || {
-	echo "usage: systemd.sh BUILD_DIR" >&2
+test_upgrade()
+{
+	says "upgrade"
+	in_root systemctl enable --now acmed 2>/dev/null || fail "enable"
+	kept=/var/lib/acmed/archive/example.com-20260101/1/privkey.pem
+	in_root mkdir -p "${kept%/*}"
+	in_root touch "$kept"
+	main=$(prop MainPID)
+	apt install /opt/higher.deb
+	[ "$(prop MainPID)" != "$main" ] || fail "the old one goes on"
+	is ActiveState active || fail "not active"
+	is UnitFileState enabled || fail "not enabled any more"
+	apt install --allow-downgrades /opt/acmed.deb
+	is ActiveState active || fail "not active after a downgrade"
+}
+
+test_remove()
+{
+	says "remove, install again"
+	apt remove acmed
+	is ActiveState inactive || fail "it runs without being there"
+	in_root test ! -e /usr/sbin/acmed || fail "it is there"
+	apt install /opt/acmed.deb
+	is ActiveState active || fail "not started again"
+
+	says "purge"
+	apt purge acmed
+	is ActiveState inactive || fail "it runs without being there"
+	grep -q '/var/lib/acmed is left' "$work/apt" ||
+	    fail "what is left is not told: $(cat "$work/apt")"
+	in_root test -e "$kept" || fail "keys are gone"
+	in_root find /etc/systemd /var/lib/systemd/deb-systemd-helper-enabled \
+	    -name 'acmed.s*' ! -name '*.d' >"$work/found"
+	[ ! -s "$work/found" ] || fail "left: $(cat "$work/found")"
+}
+
+[ $# -eq 1 ] && [ -f "$1/CPackConfig.cmake" ] || {
+	echo "usage: systemd.sh BUILD_DIR, with CMAKE_INSTALL_PREFIX=/usr" >&2
 	exit 2
 }
 build=$(cd "$1" && pwd)
 [ "$(id -u)" -eq 0 ] || skip "only root can boot a systemd"
-for tool in unshare nsenter cmake flock; do
+for tool in unshare nsenter cpack dpkg-shlibdeps flock; do
 	command -v "$tool" >/dev/null || skip "$tool is not installed"
 done
 unshare --mount --pid --uts --ipc --net --cgroup --fork true 2>/dev/null ||
@@ -452,6 +516,16 @@ unshare --mount --pid --uts --ipc --net --cgroup --fork true 2>/dev/null ||
 VERSION_CODENAME=
 . /etc/os-release
 [ -n "$VERSION_CODENAME" ] || skip "this is not a Debian release"
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+work=$(mktemp -d)
+mkdir -p "$work/dest/opt"
+version=$(sed -n 's/^set(CPACK_PACKAGE_VERSION "\(.*\)")$/\1/p' \
+    "$build/CPackConfig.cmake")
+make_package "$version" acmed.deb
+make_package "$version+1" higher.deb
+packages=$(needed acmed.deb)
+
 root=$cache/$VERSION_CODENAME-systemd
 mkdir -p "$cache"
 # shared while in use, exclusive to make it
@@ -462,19 +536,17 @@ if ! have_root; then
 	have_root || make_root
 	flock -s 9
 fi
-
-trap clean_up EXIT
-trap 'exit 130' INT TERM
-work=$(mktemp -d)
-mkdir "$work/dest"
+test_lint
 prepare
 make_cgroup
 start_machine
-test_users
+test_install
 test_start
 test_reload
 test_crash
 test_stop
 test_socket
 test_bad_start
+test_upgrade
+test_remove
 echo "PASS: $(in_root systemctl --version | head -n 1)"

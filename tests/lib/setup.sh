@@ -11,8 +11,8 @@ DEMO_PACKAGES='pebble nginx-light openssl curl python3 ca-certificates'
 TEST_PACKAGES='clang clang-format clang-tidy libclang-rt-dev llvm cppcheck
 	libcmocka-dev python3-pytest python3-pytest-rerunfailures
 	python3-pytest-xdist
-	debootstrap mandoc util-linux procps iproute2 gcovr xz-utils
-	python3-cryptography'
+	debootstrap dpkg-dev file lintian mandoc util-linux procps iproute2
+	gcovr xz-utils python3-cryptography'
 
 say() { printf '\n== %s\n' "$*"; }
 die() { printf '%s\n' "$*" >&2; exit 1; }
