@@ -160,6 +160,7 @@ struct cert {
 	char *instead;    /* why not the CA before: its limit; NULL: it is not
 			     for one that this CA is asked */
 	int64_t turn_at;  /* plan_turns(): when it can be ordered */
+	int64_t moved_at; /* turn_elsewhere(): to the CA where it is */
 	int64_t spent_at; /* by this process; 0: by one before */
 	unsigned in_vain; /* attempts in a row that found the CA in trouble */
 	uint32_t served;  /* ca_queue.served, at the first of them */

@@ -17,6 +17,7 @@
 #include "lib/base/log.h"
 
 #define WHY_MAX 512
+#define STAYS_S 60 /* where it has just come to */
 
 /* In that CA's queue, which it may not be in. */
 static size_t
@@ -63,6 +64,7 @@ go(struct engine *en, struct cert *c, uint32_t at, const char *limit,
 	(void)snprintf(
 	    why, sizeof(why), "%s, would let it wait beyond %s", limit, text);
 	failover_instead(c, at, why);
+	c->moved_at = clock_now();
 	log_info("a limit of the CA would make it wait: another one is asked",
 	    KV("cert", c->conf->name), KV("ca", was),
 	    KV("next", en->conf->cas[failover_ca(c)].name), KV("limit", limit),
@@ -81,7 +83,14 @@ turn_elsewhere(
 
 	if (c->check != 0 || c->conf->n_cas < 2 || failover_stays(c))
 		return false;
-	here = turn_at(en, c, c->queue, latest);
+	/* Whatever is counted wrong, none goes to and fro without end. */
+	if (c->moved_at <= now && now - c->moved_at < STAYS_S) {
+		*until = *until < now + STAYS_S ? *until : now + STAYS_S;
+		return false;
+	}
+	/* both as far as the other one is looked at, or each seemed sooner than
+	 * the other */
+	here = turn_at(en, c, c->queue, latest > look ? latest : look);
 	here = here > *until ? here : *until;
 	for (i = 0; here > latest && i < c->conf->n_cas; i++) {
 		ca = c->conf->cas[i];
