@@ -115,6 +115,7 @@ struct engine {
 	uint32_t hooks; /* reload commands that run */
 	bool started;
 	bool stopping;
+	bool told;                      /* by a signal, to end */
 	void (*leave)(struct engine *); /* end in order; may be NULL */
 	loop_fn *stopped;
 	struct loop_timer *stop_timer;

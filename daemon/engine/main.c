@@ -94,13 +94,12 @@ on_keeper_lost(void *arg, const struct err *e)
 static void
 on_term(void *arg, int signo)
 {
-	static bool again;
 	struct engine *en = arg;
 
 	(void)signo;
-	if (again)
+	if (en->told)
 		stop(en, "", NULL);
-	again = true;
+	en->told = true;
 	leave(en);
 }
 
