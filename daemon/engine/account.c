@@ -65,19 +65,23 @@ account_go_on(struct session *s)
 }
 
 static void
-fail(struct session *s, struct err *e)
+fail(struct session *s, const struct err *why)
 {
-	(void)err_wrap(e, "%s", s->ca->name);
-	session_prepared(s, e);
+	struct err e = *why;
+
+	(void)err_wrap(&e, "%s", s->ca->name);
+	session_prepared(s, &e);
 }
 
 /* Fail, and do not try again until a person has acted. */
 static void
-stop(struct session *s, struct err *e)
+stop(struct session *s, const struct err *why)
 {
-	(void)err_wrap(e, "%s", s->ca->name);
-	session_stop(s, e);
-	session_prepared(s, e);
+	struct err e = *why;
+
+	(void)err_wrap(&e, "%s", s->ca->name);
+	session_stop(s, &e);
+	session_prepared(s, &e);
 }
 
 void
@@ -306,8 +310,7 @@ got_directory(void *arg, const struct http_reply *h, const struct err *net)
 	session_log(
 	    s, "GET", s->ca->directory, h, net == NULL ? "" : net->what);
 	if (net != NULL) {
-		e = *net;
-		fail(s, &e);
+		fail(s, net);
 		return;
 	}
 	clock_learn(s, h);
@@ -383,17 +386,15 @@ static void
 key_saved(void *arg, const struct store_value *v, const struct err *failed)
 {
 	struct session *s = arg;
-	struct err e;
 
 	(void)v;
-	if (failed == NULL) {
-		s->key_unsaved = false;
-		s->key_checked = s->doc.thumbprint != NULL;
-		account_go_on(s);
+	if (failed != NULL) {
+		fail(s, failed);
 		return;
 	}
-	e = *failed;
-	fail(s, &e);
+	s->key_unsaved = false;
+	s->key_checked = s->doc.thumbprint != NULL;
+	account_go_on(s);
 }
 
 static void
@@ -404,8 +405,7 @@ got_key(void *arg, const struct keys_reply *k, const struct err *failed)
 
 	s->key_op = NULL;
 	if (failed != NULL) {
-		e = *failed;
-		fail(s, &e);
+		fail(s, failed);
 		return;
 	}
 	log_info(
@@ -432,9 +432,8 @@ checked_key(void *arg, const struct keys_reply *k, const struct err *failed)
 			account_go_on(s);
 		return;
 	}
-	e = *failed;
 	if (!k->missing) {
-		fail(s, &e);
+		fail(s, failed);
 		return;
 	}
 	log_error("the account's key is lost: a new account will be made",
@@ -467,15 +466,12 @@ static void
 registered(void *arg, const struct store_value *v, const struct err *failed)
 {
 	struct session *s = arg;
-	struct err e;
 
 	(void)v;
-	if (failed == NULL) {
+	if (failed == NULL)
 		account_go_on(s);
-		return;
-	}
-	e = *failed;
-	fail(s, &e);
+	else
+		fail(s, failed);
 }
 
 static void
