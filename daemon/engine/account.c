@@ -492,12 +492,35 @@ refused(struct session *s, struct err *e)
 		fail(s, e);
 }
 
+/* Whether r is the account at url, and can be used.  If not, that is the end.
+ */
+static bool
+is_valid(struct session *s, const struct reply *r, const char *url)
+{
+	AUTO(pool_free) struct pool *pool = pool_new(ACME_BODY_MAX);
+	struct account acct;
+	struct err e;
+
+	if (pool == NULL) {
+		(void)err_nomem(&e, "account");
+		fail(s, &e);
+	} else if (account_decode(r->body, r->len, pool, &acct, &e) == -1) {
+		fail(s, &e);
+	} else if (acct.status != ACME_VALID) {
+		(void)err_set(&e, ERR_PROBLEM, 403,
+		    "account %s is %s: a new account key is needed", url,
+		    acme_status_name(acct.status));
+		stop(s, &e);
+	} else {
+		return true;
+	}
+	return false;
+}
+
 static void
 got_account(void *arg, const struct reply *r, const struct err *failed)
 {
-	AUTO(pool_free) struct pool *pool = pool_new(ACME_BODY_MAX);
 	struct session *s = arg;
-	struct account acct;
 	struct err e;
 
 	s->account_ask = NULL;
@@ -514,28 +537,14 @@ got_account(void *arg, const struct reply *r, const struct err *failed)
 		refused(s, &e);
 		return;
 	}
-	if (pool == NULL) {
-		(void)err_nomem(&e, "account");
-		fail(s, &e);
-		return;
-	}
 	if (r->location == NULL) {
 		(void)err_set(&e, ERR_PROTO, 0,
 		    "account: the reply has no https Location");
 		fail(s, &e);
 		return;
 	}
-	if (account_decode(r->body, r->len, pool, &acct, &e) == -1) {
-		fail(s, &e);
+	if (!is_valid(s, r, r->location))
 		return;
-	}
-	if (acct.status != ACME_VALID) {
-		(void)err_set(&e, ERR_PROBLEM, 403,
-		    "account %s is %s: a new account key is needed",
-		    r->location, acme_status_name(acct.status));
-		stop(s, &e);
-		return;
-	}
 	log_info(r->status == 201 ? "account registered" : "account found",
 	    KV("ca", s->ca->name), KV("account", r->location));
 	if (keep(&s->doc.url, r->location, &e) == -1 ||
@@ -612,9 +621,7 @@ step_account(struct session *s, struct err *e)
 static void
 got_status(void *arg, const struct reply *r, const struct err *failed)
 {
-	AUTO(pool_free) struct pool *pool = pool_new(ACME_BODY_MAX);
 	struct session *s = arg;
-	struct account acct;
 	struct err e;
 
 	s->account_ask = NULL;
@@ -632,19 +639,8 @@ got_status(void *arg, const struct reply *r, const struct err *failed)
 		}
 		return;
 	}
-	if (pool == NULL) {
-		(void)err_nomem(&e, "account");
-		fail(s, &e);
-	} else if (account_decode(r->body, r->len, pool, &acct, &e) == -1) {
-		fail(s, &e);
-	} else if (acct.status != ACME_VALID) {
-		(void)err_set(&e, ERR_PROBLEM, 403,
-		    "account %s is %s: a new account key is needed", s->doc.url,
-		    acme_status_name(acct.status));
-		stop(s, &e);
-	} else {
+	if (is_valid(s, r, s->doc.url))
 		account_go_on(s);
-	}
 }
 
 static int
