@@ -234,17 +234,10 @@ compare_eab(const struct session *s)
 		    KV("made_with", d->eab_kid), KV("now", s->ca->eab_kid));
 }
 
-struct pending_load {
-	struct session *s;
-	store_done *loaded;
-	void *arg;
-};
-
 static void
 on_loaded(void *arg, const struct store_value *v, const struct err *failed)
 {
-	AUTO(free) struct pending_load *p = arg;
-	struct session *s = p->s;
+	struct session *s = arg;
 	char key[STORE_KEY_MAX];
 	struct err e;
 
@@ -254,7 +247,7 @@ on_loaded(void *arg, const struct store_value *v, const struct err *failed)
 		if (account_decode_doc(s, v->data, v->len, &e) == 0) {
 			compare_eab(s);
 		} else if (e.kind == ERR_NOMEM) {
-			p->loaded(p->arg, NULL, &e);
+			s->loaded(s->loaded_arg, NULL, &e);
 			return;
 		} else {
 			account_doc_clear(&s->doc);
@@ -270,28 +263,21 @@ on_loaded(void *arg, const struct store_value *v, const struct err *failed)
 				    KV("ca", s->ca->name), KV("error", e.what));
 		}
 	}
-	if (failed != NULL || budget_load(s, p->loaded, p->arg, &e) == -1)
-		p->loaded(p->arg, NULL, failed != NULL ? failed : &e);
+	if (failed != NULL || budget_load(s, &e) == -1)
+		s->loaded(s->loaded_arg, NULL, failed != NULL ? failed : &e);
 }
 
 int
 session_load(struct session *s, store_done *loaded, void *arg, struct err *e)
 {
-	AUTO(free) struct pending_load *p = calloc(1, sizeof(*p));
 	char key[STORE_KEY_MAX];
 
-	if (p == NULL)
-		return err_nomem(e, "account");
-	p->s = s;
-	p->loaded = loaded;
-	p->arg = arg;
+	s->loaded = loaded;
+	s->loaded_arg = arg;
 	(void)snprintf(key, sizeof(key), "accounts/%s", s->ca->name);
 	s->load_op =
-	    s->env->store->ops->get(s->env->store, key, on_loaded, p, e);
-	if (s->load_op == NULL)
-		return -1;
-	(void)take_ptr(p);
-	return 0;
+	    s->env->store->ops->get(s->env->store, key, on_loaded, s, e);
+	return s->load_op == NULL ? -1 : 0;
 }
 
 /* Directory */

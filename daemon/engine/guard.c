@@ -84,17 +84,10 @@ session_budget_changed(struct session *s)
 		loop_timer_set(s->budget_timer, 0);
 }
 
-struct budget_loading {
-	struct session *s;
-	store_done *loaded;
-	void *arg;
-};
-
 static void
 budget_loaded(void *arg, const struct store_value *v, const struct err *failed)
 {
-	AUTO(free) struct budget_loading *l = arg;
-	struct session *s = l->s;
+	struct session *s = arg;
 	char key[STORE_KEY_MAX];
 	struct err e;
 
@@ -102,7 +95,7 @@ budget_loaded(void *arg, const struct store_value *v, const struct err *failed)
 	if (failed == NULL && v->rev != STORE_ABSENT &&
 	    budget_decode(s->budget, v->data, v->len, clock_now(), &e) == -1) {
 		if (e.kind == ERR_NOMEM) { /* which is no damage */
-			l->loaded(l->arg, NULL, &e);
+			s->loaded(s->loaded_arg, NULL, &e);
 			return;
 		}
 		log_error("damaged budget put aside: the CA's own count holds",
@@ -112,7 +105,7 @@ budget_loaded(void *arg, const struct store_value *v, const struct err *failed)
 			log_error("cannot put it aside", KV("ca", s->ca->name),
 			    KV("error", e.what));
 	}
-	l->loaded(l->arg, v, failed);
+	s->loaded(s->loaded_arg, v, failed);
 }
 
 int
@@ -124,21 +117,14 @@ budget_begin(struct session *s, struct err *e)
 }
 
 int
-budget_load(struct session *s, store_done *loaded, void *arg, struct err *e)
+budget_load(struct session *s, struct err *e)
 {
-	AUTO(free) struct budget_loading *l = calloc(1, sizeof(*l));
 	char key[STORE_KEY_MAX];
 
-	if (l == NULL)
-		return err_nomem(e, "budget");
-	*l = (struct budget_loading){ s, loaded, arg };
 	(void)snprintf(key, sizeof(key), "budgets/%s", s->ca->name);
 	s->budget_op =
-	    s->env->store->ops->get(s->env->store, key, budget_loaded, l, e);
-	if (s->budget_op == NULL)
-		return -1;
-	(void)take_ptr(l);
-	return 0;
+	    s->env->store->ops->get(s->env->store, key, budget_loaded, s, e);
+	return s->budget_op == NULL ? -1 : 0;
 }
 
 void

@@ -64,10 +64,14 @@ struct session {
 	struct ask *newest_order; /* the newOrder that is under way */
 	struct loop_timer *next_order;
 
+	/* loading */
+	store_done *loaded;
+	void *loaded_arg;
+	struct store_op *load_op;
+
 	/* preparing */
 	struct http_call *dir_call;
 	struct keys_op *key_op;
-	struct store_op *load_op;
 	struct account_writes saves;
 	struct ask *account_ask;
 	struct lost *lost; /* NULL: no order was */
@@ -150,7 +154,7 @@ void session_stop(struct session *, const struct err *);
 
 /* guard.c */
 int budget_begin(struct session *, struct err *);
-int budget_load(struct session *, store_done *, void *arg, struct err *);
+int budget_load(struct session *, struct err *); /* then loaded() */
 void budget_stop(struct session *);
 /* Milliseconds until one more request may be sent, which is counted; 0: now. */
 int64_t request_slot(struct session *);

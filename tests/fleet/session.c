@@ -249,7 +249,9 @@ session_load(struct session *s, store_done *loaded, void *arg, struct err *e)
 		s->not_before = until;
 		session_block(s, clock_now(), until, "as it said before");
 	}
-	return budget_load(s, loaded, arg, e);
+	s->loaded = loaded;
+	s->loaded_arg = arg;
+	return budget_load(s, e);
 }
 
 void
