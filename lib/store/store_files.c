@@ -29,14 +29,12 @@
 #define PUTS_MAX  32          /* that become durable together */
 #define NAMES_MAX (64u << 20) /* bytes of file names in a listing */
 
+#define EXTENSION        ".json"
 #define ASIDE            ".bad-"  /* begins the name of what is damaged */
 #define JOURNAL          "events" /* and one older one */
 #define JOURNAL_OLD      "events.1"
 #define JOURNAL_MAX      (1u << 20)
 #define JOURNAL_LINE_MAX (32u << 10) /* more than any line is long */
-
-static const char *const extensions[KINDS] = { ".json", ".json", ".json",
-	".json", ".json" };
 
 enum what { GET, PUT, DROP, LIST };
 
@@ -245,10 +243,10 @@ put_aside(struct files *f, size_t kind, const char *file, struct err *e)
 static bool
 key_of(size_t kind, const char *file, char out[STORE_KEY_MAX])
 {
-	size_t len = strlen(file), ext = strlen(extensions[kind]);
+	size_t len = strlen(file), ext = strlen(EXTENSION);
 	int n;
 
-	if (len <= ext || strcmp(file + len - ext, extensions[kind]) != 0)
+	if (len <= ext || strcmp(file + len - ext, EXTENSION) != 0)
 		return false;
 	n = snprintf(out, STORE_KEY_MAX, "%s/%.*s", store_kinds[kind],
 	    (int)(len - ext), file);
@@ -524,7 +522,7 @@ make_file_name(
 		if (strncmp(key, store_kinds[i], (size_t)(slash - key)) == 0)
 			break;
 	*kind = i;
-	n = snprintf(out, size, "%s%s", slash + 1, extensions[i]);
+	n = snprintf(out, size, "%s" EXTENSION, slash + 1);
 	if (n < 0 || (size_t)n >= size)
 		return err_set(e, ERR_SYS, ENAMETOOLONG, "%s", key);
 	return 0;
