@@ -314,24 +314,21 @@ keep_issuer(struct pool *pool, const unsigned char *s, size_t len)
 static int
 keep_issuers(struct dns_op *op, const struct ares_caa_reply *r, const char *tag)
 {
-	const char **issuers, **values;
+	const char **issuers;
 	size_t n = 0;
 
 	issuers = pool_alloc(op->pool, DNS_CAA_MAX * sizeof(*issuers));
-	values = pool_alloc(op->pool, DNS_CAA_MAX * sizeof(*values));
-	if (issuers == NULL || values == NULL)
+	if (issuers == NULL)
 		return -1;
 	for (; r != NULL; r = r->next) {
 		if (!has_tag(r, tag))
 			continue;
 		issuers[n] = keep_issuer(op->pool, r->value, r->length);
-		values[n] = keep_text(op->pool, r->value, r->length);
-		if (issuers[n] == NULL || values[n] == NULL)
+		if (issuers[n] == NULL)
 			return -1;
 		n++;
 	}
 	op->caa.issuers = issuers;
-	op->caa.values = values;
 	op->caa.n = n;
 	return 0;
 }

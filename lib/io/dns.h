@@ -38,7 +38,6 @@ struct caa {
 	bool found; /* false: neither the name nor a parent has any */
 	char at[STR_IDENT_MAX];     /* where; "" */
 	const char *const *issuers; /* lower case, without parameters */
-	const char *const *values;  /* the same records whole, for people */
 	size_t n;
 	bool unknown_critical; /* there is one that no CA may pass over */
 };

@@ -37,9 +37,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	read_reply(&op, data + 1, (int)len - 1);
 	need(op.state != WAITING);
 	need(op.caa.n == 0 || op.caa.found);
-	for (i = 0; i < op.caa.n; i++) {
+	for (i = 0; i < op.caa.n; i++)
 		check_text(op.caa.issuers[i]);
-		check_text(op.caa.values[i]);
-	}
 	return 0;
 }

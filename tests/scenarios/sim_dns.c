@@ -93,7 +93,7 @@ find(const char *name)
 static void
 report(struct dns_op *op, const struct sim_caa *s)
 {
-	struct caa caa = { .issuers = op->issuers, .values = op->issuers };
+	struct caa caa = { .issuers = op->issuers };
 	struct err e;
 
 	if (s != NULL && s->error[0] != '\0') {
