@@ -38,32 +38,37 @@ append(char *what, const char *text)
 	return fits;
 }
 
+/* A text, and what comes behind it. */
+__attribute__((format(printf, 2, 0))) static void
+compose(struct err *e, const char *fmt, va_list ap, const char *behind)
+{
+	char what[ERR_WHAT_MAX]; /* e->what may be among the arguments */
+	int n = vsnprintf(what, sizeof(what), fmt, ap);
+	bool fits = n < ERR_WHAT_MAX;
+
+	if (n < 0)
+		what[0] = '\0';
+	if (behind != NULL)
+		fits = append(what, ": ") && append(what, behind) && fits;
+	if (!fits)
+		mark_cut(what);
+	memcpy(e->what, what, strlen(what) + 1);
+}
+
 int
 err_set(struct err *e, enum err_kind kind, int num, const char *fmt, ...)
 {
-	char what[ERR_WHAT_MAX]; /* e->what may be among the arguments */
-	bool fits;
 	va_list ap;
-	int n;
 
 	if (e == NULL)
 		return -1;
 	va_start(ap, fmt);
-	n = vsnprintf(what, sizeof(what), fmt, ap);
+	compose(e, fmt, ap, kind == ERR_SYS ? strerror(num) : NULL);
 	va_end(ap);
-	if (n < 0)
-		what[0] = '\0';
-	fits = n < ERR_WHAT_MAX;
-	if (kind == ERR_SYS)
-		fits =
-		    append(what, ": ") && append(what, strerror(num)) && fits;
-	if (!fits)
-		mark_cut(what);
 	e->kind = kind;
 	e->num = num;
 	e->problem = 0;
 	e->retry_after_s = -1;
-	memcpy(e->what, what, strlen(what) + 1);
 	return -1;
 }
 
@@ -76,23 +81,13 @@ err_nomem(struct err *e, const char *what)
 int
 err_wrap(struct err *e, const char *fmt, ...)
 {
-	char what[ERR_WHAT_MAX];
-	bool fits;
 	va_list ap;
-	int n;
 
 	if (e == NULL)
 		return -1;
 	va_start(ap, fmt);
-	n = vsnprintf(what, sizeof(what), fmt, ap);
+	compose(e, fmt, ap, e->what);
 	va_end(ap);
-	if (n < 0)
-		what[0] = '\0';
-	fits = n < ERR_WHAT_MAX;
-	fits = append(what, ": ") && append(what, e->what) && fits;
-	if (!fits)
-		mark_cut(what);
-	memcpy(e->what, what, strlen(what) + 1);
 	return -1;
 }
 
