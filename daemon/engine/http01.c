@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "daemon/engine/responder.h"
+#include "lib/base/str.h"
 
 #define METHOD_MAX 32
 #define HOST_MAX   255
@@ -25,23 +26,11 @@ struct head {
 	bool absolute, close, keep;
 };
 
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool
-is_alnum(char c)
-{
-	return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 /* RFC 9110 5.6.2 */
 static bool
 is_tchar(char c)
 {
-	return is_alnum(c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
+	return str_is_alnum(c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
 }
 
 static bool
@@ -143,13 +132,14 @@ read_host(struct text t, struct http01_request *r)
 	} else {
 		host = cut(&t, ':');
 		for (i = 0; i < host.len; i++)
-			if (!is_alnum(host.p[i]) && !strchr("-._", host.p[i]))
+			if (!str_is_alnum(host.p[i]) &&
+			    !strchr("-._", host.p[i]))
 				return false;
 	}
 	if (host.len == 0 || host.len > HOST_MAX || t.len > 5)
 		return false;
 	for (i = 0; i < t.len; i++)
-		if (!is_digit(t.p[i]))
+		if (!str_is_digit(t.p[i]))
 			return false;
 	r->host = host.p;
 	r->host_len = host.len;
@@ -220,7 +210,7 @@ read_request_line(struct text line, struct head *h)
 		return -1;
 	/* what is left is the version: HTTP/1.x (RFC 9112 2.3) */
 	if (line.len != 8 || memcmp(line.p, "HTTP/1.", 7) != 0 ||
-	    !is_digit(line.p[7]))
+	    !str_is_digit(line.p[7]))
 		return -1;
 	h->minor = line.p[7] - '0';
 	/* unlike field names, methods have a case */
@@ -236,7 +226,7 @@ read_length(struct text value, struct head *h)
 	size_t i;
 
 	for (i = 0; i < value.len; i++) {
-		if (!is_digit(value.p[i]))
+		if (!str_is_digit(value.p[i]))
 			return -1;
 		if (value.p[i] != '0')
 			h->r->body = 1;

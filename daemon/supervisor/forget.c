@@ -3,7 +3,6 @@
 #include "daemon/supervisor/forget.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,7 +44,7 @@ is_stamp(const char *s)
 	const char *form = STAMP;
 
 	for (; *form != '\0'; form++, s++)
-		if (*form == '0' ? !isdigit((unsigned char)*s) : *s != *form)
+		if (*form == '0' ? !str_is_digit(*s) : *s != *form)
 			return false;
 	return *s == '\0';
 }

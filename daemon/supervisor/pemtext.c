@@ -5,13 +5,14 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "lib/base/str.h"
+
 #define LINE_MAX_B64 64
 
 static bool
 is_b64(char c)
 {
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-	       (c >= '0' && c <= '9') || c == '+' || c == '/';
+	return str_is_alnum(c) || c == '+' || c == '/';
 }
 
 /* A line of base64; *last when nothing may follow it. */

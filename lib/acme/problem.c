@@ -230,8 +230,7 @@ problem_url(const char *text, size_t *len)
 static bool
 is_name_char(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-	       (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '*';
+	return str_is_alnum(c) || c == '-' || c == '_' || c == '*';
 }
 
 /* It goes on to the left or to the right: "www.a.example", "a.example.org",

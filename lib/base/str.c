@@ -9,16 +9,17 @@
 
 #define LABELS_MAX 10
 
-static bool
-is_digit(char c)
+bool
+str_is_digit(char c)
 {
 	return c >= '0' && c <= '9';
 }
 
-static bool
-is_alnum(char c)
+bool
+str_is_alnum(char c)
 {
-	return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+	return str_is_digit(c) || (c >= 'a' && c <= 'z') ||
+	       (c >= 'A' && c <= 'Z');
 }
 
 int
@@ -29,7 +30,7 @@ str_u64(const char *s, uint64_t min, uint64_t max, uint64_t *out)
 	if (*s == '\0')
 		return -1;
 	for (; *s != '\0'; s++)
-		if (!is_digit(*s) || __builtin_mul_overflow(v, 10, &v) ||
+		if (!str_is_digit(*s) || __builtin_mul_overflow(v, 10, &v) ||
 		    __builtin_add_overflow(v, (uint64_t)(*s - '0'), &v))
 			return -1;
 	if (v < min || v > max)
@@ -53,9 +54,9 @@ str_span(const char *s, int64_t *seconds)
 	int64_t v = 0;
 	size_t i;
 
-	if (!is_digit(*s))
+	if (!str_is_digit(*s))
 		return -1;
-	for (; is_digit(*s); s++)
+	for (; str_is_digit(*s); s++)
 		if (__builtin_mul_overflow(v, 10, &v) ||
 		    __builtin_add_overflow(v, *s - '0', &v))
 			return -1;
@@ -122,7 +123,7 @@ is_word(const char *s, const char *more, size_t min, size_t max)
 	size_t n;
 
 	for (n = 0; s[n] != '\0'; n++)
-		if (n == max || (!is_alnum(s[n]) && !strchr(more, s[n])))
+		if (n == max || (!str_is_alnum(s[n]) && !strchr(more, s[n])))
 			return false;
 	return n >= min;
 }
@@ -139,7 +140,7 @@ str_is_https_url(const char *s)
 	if (strncmp(s, "https://", 8) != 0)
 		return false;
 	s += 8;
-	if (!is_alnum(*s) && *s != '[')
+	if (!str_is_alnum(*s) && *s != '[')
 		return false;
 	for (; *s != '\0'; s++)
 		if (*s <= ' ' || *s > '~' || strchr("\"<>\\", *s) != NULL)
@@ -201,7 +202,7 @@ lower(const char *s, char out[STR_IDENT_MAX])
 		if (s[n] == ' ' || s[n] == ',')
 			return "no name has spaces or commas: several are a "
 			       "list";
-		if (!is_alnum(s[n]) && s[n] != '-' && s[n] != '.')
+		if (!str_is_alnum(s[n]) && s[n] != '-' && s[n] != '.')
 			return "only letters, digits, hyphens and dots";
 		if (n == STR_IDENT_MAX - 1)
 			return "longer than 253 characters";

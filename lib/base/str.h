@@ -6,6 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Of ASCII. */
+bool str_is_digit(char);
+bool str_is_alnum(char);
+
 /* Decimal digits only, the whole string, within [min, max].  0 or -1. */
 int str_u64(const char *, uint64_t min, uint64_t max, uint64_t *);
 
