@@ -124,12 +124,9 @@ void
 cert_forget_order(struct cert *c)
 {
 	c->begun = 0;
-	free(c->order_url);
-	c->order_url = NULL;
-	free(c->order_key);
-	c->order_key = NULL;
-	free(c->tokens);
-	c->tokens = NULL;
+	free(take_ptr(c->order_url));
+	free(take_ptr(c->order_key));
+	free(take_ptr(c->tokens));
 	c->order_ca = CONF_NONE;
 	c->rehearsal = false;
 	c->waited_s = 0;
@@ -155,19 +152,13 @@ cert_clear(struct cert *c)
 	trouble_clear(&c->deploy_trouble);
 	issued_done(&c->have);
 	window_clear(&c->window);
-	free(c->old_keys);
-	c->old_keys = NULL;
-	free(c->waits);
-	c->waits = NULL;
-	free(c->instead);
-	c->instead = NULL;
-	free(c->stale_key);
-	c->stale_key = NULL;
-	free(c->said);
-	c->said = NULL;
+	free(take_ptr(c->old_keys));
+	free(take_ptr(c->waits));
+	free(take_ptr(c->instead));
+	free(take_ptr(c->stale_key));
+	free(take_ptr(c->said));
 	c->n_said = 0;
-	free(c->restored);
-	c->restored = NULL;
+	free(take_ptr(c->restored));
 	c->ca_at = c->ca_failures = c->rehearsed = 0;
 	c->rehearse = false;
 	c->deploy = DEPLOY_NONE;
@@ -227,8 +218,7 @@ certs_free(struct certs *cs)
 		free(o->keys);
 		free(o);
 	}
-	free(cs->all);
-	cs->all = NULL;
+	free(take_ptr(cs->all));
 	loop_timer_free(cs->again);
 	cs->again = NULL;
 }

@@ -96,8 +96,7 @@ crowd_begin(struct engine *en)
 void
 crowd_end(struct engine *en)
 {
-	free(en->shares);
-	en->shares = NULL;
+	free(take_ptr(en->shares));
 	en->n_shares = 0;
 }
 

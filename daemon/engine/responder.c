@@ -342,8 +342,7 @@ answer(struct conn *c, const struct http01_request *q)
 static void
 conn_keep(struct conn *c, const char *data, size_t len)
 {
-	free(c->in);
-	c->in = NULL;
+	free(take_ptr(c->in));
 	c->in_len = len;
 	if (len == 0)
 		return;
@@ -399,8 +398,7 @@ conn_resume(struct conn *c)
 	c->out_at += (size_t)n;
 	if (c->out_at < c->out_len)
 		return false;
-	free(c->out);
-	c->out = NULL;
+	free(take_ptr(c->out));
 	c->out_at = c->out_len = 0;
 	if (loop_fd_want(c->watch, LOOP_READ) == -1) {
 		conn_close(c);

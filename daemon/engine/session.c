@@ -191,8 +191,7 @@ forget_account(struct session *s)
 	s->reregistered_ms = clock_mono_ms();
 	s->vain++;
 	s->registrations++;
-	free(s->doc.url);
-	s->doc.url = NULL;
+	free(take_ptr(s->doc.url));
 	s->tried_existing = true;
 }
 
