@@ -245,7 +245,7 @@ doubt_account(struct ask *a, const struct err *e)
 }
 
 static void
-ask_failed(struct ask *a, struct err *e)
+ask_failed(struct ask *a, const struct err *e)
 {
 	struct session *s = a->s;
 	struct err ie;
@@ -343,9 +343,8 @@ on_reply(void *arg, const struct http_reply *h, const struct err *net)
 
 	a->call = NULL;
 	if (net != NULL) {
-		e = *net;
-		session_log(a->s, method_of(a), ask_url(a), NULL, e.what);
-		ask_failed(a, &e);
+		session_log(a->s, method_of(a), ask_url(a), NULL, net->what);
+		ask_failed(a, net);
 		return;
 	}
 	clock_learn(a->s, h);
@@ -397,8 +396,7 @@ on_signed(void *arg, const struct keys_reply *k, const struct err *failed)
 
 	a->signing = NULL;
 	if (failed != NULL) {
-		e = *failed;
-		ask_finish(a, NULL, &e);
+		ask_finish(a, NULL, failed);
 		return;
 	}
 	if (k->len > REQUEST_MAX)
@@ -423,8 +421,7 @@ on_nonce(void *arg, const struct http_reply *h, const struct err *net)
 	session_log(
 	    a->s, "HEAD", a->s->dir.new_nonce, h, net == NULL ? "" : net->what);
 	if (net != NULL) {
-		e = *net;
-		ask_failed(a, &e);
+		ask_failed(a, net);
 		return;
 	}
 	nonce_keep(a->s, h);
@@ -630,8 +627,7 @@ session_prepared(struct session *s, const struct err *failed)
 	/* A callback may start asks and drop others: from the top each time. */
 	while ((a = first_waiting(s)) != NULL) {
 		if (failed != NULL) {
-			e = *failed;
-			ask_finish(a, NULL, &e);
+			ask_finish(a, NULL, failed);
 		} else if (ask_start(a, &e) == -1) {
 			ask_finish(a, NULL, &e);
 		} else if (!a->started) {
@@ -688,19 +684,21 @@ ask_new(struct session *s, const struct ask_spec *spec, ask_done *done,
 	return a;
 }
 
+/* NULL when a is, or cannot be begun. */
+static struct ask *
+begin(struct ask *a, struct err *e)
+{
+	if (a == NULL || ask_start(a, e) == 0)
+		return a;
+	ask_free(a);
+	return NULL;
+}
+
 struct ask *
 session_ask(struct session *s, const struct ask_spec *spec, ask_done *done,
     void *arg, struct err *e)
 {
-	struct ask *a = ask_new(s, spec, done, arg, e);
-
-	if (a == NULL)
-		return NULL;
-	if (ask_start(a, e) == -1) {
-		ask_free(a);
-		return NULL;
-	}
-	return a;
+	return begin(ask_new(s, spec, done, arg, e), e);
 }
 
 struct ask *
@@ -709,15 +707,11 @@ session_ask_setup(struct session *s, const struct ask_spec *spec, bool jwk,
 {
 	struct ask *a = ask_new(s, spec, done, arg, e);
 
-	if (a == NULL)
-		return NULL;
-	a->setup = true;
-	a->jwk = jwk;
-	if (ask_start(a, e) == -1) {
-		ask_free(a);
-		return NULL;
+	if (a != NULL) {
+		a->setup = true;
+		a->jwk = jwk;
 	}
-	return a;
+	return begin(a, e);
 }
 
 struct session *
