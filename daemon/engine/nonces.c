@@ -14,8 +14,12 @@ nonce_keep(struct session *s, const struct http_reply *h)
 	const char *value = http_header(h, "Replay-Nonce", 0);
 	char *copy;
 
-	if (value == NULL || !reply_nonce_ok(value))
+	if (value == NULL || !reply_nonce_ok(value)) {
+		/* perhaps badNonce, and what is left is as old as that one */
+		if (http_status(h) == 400)
+			nonces_drop(s);
 		return;
+	}
 	copy = strdup(value);
 	if (copy == NULL)
 		return;
