@@ -160,6 +160,10 @@ check_dates(
 	char when[CLOCK_RFC3339_MAX], clock[CLOCK_RFC3339_MAX];
 
 	clock_format(now, clock);
+	/* what is renewed when is a part of that: there must be some */
+	if (info->not_after <= info->not_before)
+		return err_set(
+		    e, ERR_PROTO, 0, "chain: leaf ends before it begins");
 	if (info->not_before > now + skew_s) {
 		clock_format(info->not_before, when);
 		return err_set(e, ERR_PROTO, 0,
