@@ -16,15 +16,16 @@
 #include "lib/base/log.h"
 #include "lib/base/rnd.h"
 
-#define DAY           (24 * INT64_C(3600))
-#define IDENTITY_ROOM 64 /* of what is said of it */
-#define FAILING_MAX   1000000
-#define SOON_S        30
-#define REHEARSE_MAX  3          /* in vain, before a real try again */
-#define LATE_PERMILLE 125        /* less is left: no time to rehearse */
-#define HOPELESS_S    (30 * DAY) /* of failing: told weekly (protocol R38) */
-#define ORDER_MAX     4          /* attempts at an order that fail */
-#define VAIN_MIN      3          /* times, before it is one's own */
+#define DAY            (24 * INT64_C(3600))
+#define IDENTITY_ROOM  64 /* of what is said of it */
+#define FAILING_MAX    1000000
+#define SOON_S         30
+#define REHEARSE_MAX   3          /* in vain, before a real try again */
+#define LATE_PERMILLE  125        /* less is left: no time to rehearse */
+#define HOPELESS_S     (30 * DAY) /* of failing: told weekly (protocol R38) */
+#define ORDER_MAX      4          /* attempts at an order that fail */
+#define PATIENCE_MIN_S INT64_C(600)
+#define VAIN_MIN       3 /* times, before it is one's own */
 
 static const char *
 trouble_type(const struct err *e)
@@ -202,6 +203,18 @@ note_failure(struct engine *en, struct cert *c, const struct outcome *o)
 	cert_save_told(&en->certs, c);
 }
 
+/* How long a CA may be in trouble before its order is given up: perhaps it is
+ * only the order that is not to be had, and another CA may be asked then. */
+static int64_t
+order_patience(const struct issued *h, int64_t now)
+{
+	int64_t patience = (h->not_after - now) / 8;
+
+	if (h->version == 0 || patience > DAY)
+		return DAY;
+	return patience > PATIENCE_MIN_S ? patience : PATIENCE_MIN_S;
+}
+
 /* The CA's trouble, which it tells; tried again with it. */
 static void
 note_blocked(struct engine *en, struct cert *c, const struct outcome *o)
@@ -217,9 +230,9 @@ note_blocked(struct engine *en, struct cert *c, const struct outcome *o)
 	t->row = policy_find(o->err, WHERE_CA)->name;
 	log_warn("issuing has to wait", KV("cert", c->conf->name),
 	    KV("ca", en->conf->cas[c->queue].name), KV("error", o->err->what));
-	if (c->order_url == NULL || t->at - b->since <= DAY)
+	if (c->order_url == NULL ||
+	    t->at - b->since <= order_patience(&c->have, engine_now(en)))
 		return;
-	/* perhaps it is only the order that is not to be had any more */
 	give_up_order(en, c);
 	cert_save_told(&en->certs, c);
 }
