@@ -14,6 +14,7 @@
 #define PATIENCE_S     INT64_C(3600)        /* of a name that is new */
 #define PATIENCE_MIN_S INT64_C(60)
 #define OUTAGE_S       (2 * INT64_C(3600)) /* as three steps of the ladder */
+#define GONE_S         (24 * INT64_C(3600))
 
 uint32_t
 failover_ca(const struct cert *c)
@@ -181,11 +182,23 @@ too_long(
 	return policy_is_long(b->until - now, now + life * left / 1000, now);
 }
 
-/* With a key in a CSR that was sent, the order may be valid by now. */
+/* Whatever it is: that a CA's name is nowhere is no trouble of the network when
+ * it stays so. */
 static bool
-may_leave(const struct cert *c)
+is_for_good(
+    const struct cert *c, const struct breaker *b, unsigned left, int64_t now)
 {
-	return c->order_url == NULL || c->rehearsal || c->order_key == NULL;
+	return now - b->since >=
+	       (short_of_time(&c->have, left) ? OUTAGE_S : GONE_S);
+}
+
+/* With a key in a CSR that was sent, the order may be valid by now; but whose
+ * account is stopped, for a person, cannot have it. */
+static bool
+may_leave(const struct cert *c, const struct breaker *b)
+{
+	return c->order_url == NULL || c->rehearsal || c->order_key == NULL ||
+	       b->until == INT64_MAX;
 }
 
 bool
@@ -195,13 +208,13 @@ failover_blocked(const struct conf *conf, struct cert *c,
 	uint32_t next = next_of(conf, c);
 	bool lasting;
 
-	if (next == c->ca_at || b->until == 0 || !may_leave(c))
+	if (next == c->ca_at || b->until == 0 || !may_leave(c, b))
 		return false;
 	lasting = c->have.version == 0 || short_of_time(&c->have, left) ||
 		  now - b->since >= OUTAGE_S;
 	if (b->until != INT64_MAX &&
 	    !(lasting && b->counted >= conf->failover_after) &&
-	    !too_long(c, b, left, now))
+	    !is_for_good(c, b, left, now) && !too_long(c, b, left, now))
 		return false;
 	failover_to(c, next);
 	return true;

@@ -312,12 +312,17 @@ ca_in_trouble(void **state)
 	assert_false(blocked(T0 + 60, T0 - 2 * HOUR, 2));
 	assert_true(blocked(T0 + 60, T0 - 2 * HOUR, 3));
 	assert_int_equal(failover_ca(&c), 2);
+	/* or for a day, by what may be our network */
+	assert_false(blocked(T0 + 60, T0 - DAY + 1, 0));
+	assert_true(blocked(T0 + 60, T0 - DAY, 0));
 	/* a person must act there */
 	assert_true(blocked(INT64_MAX, T0, 0));
 	/* no time to lose */
 	c.have.not_after = T0 + 9 * DAY;
 	assert_false(blocked(T0 + 60, T0 - 100, 2));
 	assert_true(blocked(T0 + 60, T0 - 100, 3));
+	assert_false(blocked(T0 + 60, T0 - 2 * HOUR + 1, 0));
+	assert_true(blocked(T0 + 60, T0 - 2 * HOUR, 0));
 	c.have = (struct issued){ 0 };
 	assert_false(blocked(T0 + 60, T0 - 100, 2));
 	assert_true(blocked(T0 + 60, T0 - 100, 3));
@@ -334,10 +339,13 @@ order_under_way(void **state)
 	(void)state;
 	c.order_url = url;
 	assert_true(blocked(INT64_MAX, T0, 0));
+	assert_true(blocked(T0 + 60, T0 - DAY, 0));
 	c.order_key = key;
-	assert_false(blocked(INT64_MAX, T0, 0));
-	c.rehearsal = true;
+	assert_false(blocked(T0 + 60, T0 - DAY, 0));
+	/* until a person acts nobody can have it */
 	assert_true(blocked(INT64_MAX, T0, 0));
+	c.rehearsal = true;
+	assert_true(blocked(T0 + 60, T0 - DAY, 0));
 }
 
 #define T(fn) cmocka_unit_test_setup(fn, setup)

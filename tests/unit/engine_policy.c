@@ -103,9 +103,11 @@ static const struct row rows[] = {
 	{ "serverInternal", CERT, EVERY, WAIT_LADDER, ERR_PROBLEM, 500, PROBLEM_SERVER_INTERNAL, 0, "", SCOPE_CERT, LADDER, false, OVER, false },
 	{ "unknown-5xx", CERT, EVERY, WAIT_LADDER, ERR_PROBLEM, 500, PROBLEM_UNKNOWN, 0, "", SCOPE_CERT, LADDER, false, OVER, false },
 	{ "unknown-5xx", ORDER, EVERY, WAIT_LADDER, ERR_HTTP, 500, 0, 0, "", SCOPE_CERT, LADDER, false, OVER, false },
-	{ "unknown-4xx", ORDER, EVERY, WAIT_LADDER, P(UNKNOWN), 0, "", SCOPE_CERT, LADDER, false, OVER, false },
-	{ "unknown-4xx", ORDER, EVERY, WAIT_LADDER, P(ALREADY_REVOKED), 0, "", SCOPE_CERT, LADDER, false, OVER, false },
-	{ "unknown-4xx", ORDER, EVERY, WAIT_LADDER, ERR_HTTP, 404, 0, 0, "", SCOPE_CERT, LADDER, false, OVER, false },
+	{ "refused", CA, CA, WAIT_BREAKER, P(UNKNOWN), 0, "", SCOPE_CA, LADDER, false, OVER, false },
+	{ "refused", CA, CA, WAIT_BREAKER, ERR_HTTP, 404, 0, 0, "", SCOPE_CA, LADDER, false, OVER, false },
+	{ "unknown-4xx", ORDER, LATER, WAIT_LADDER, P(UNKNOWN), 0, "", SCOPE_CERT, LADDER, false, OVER, false },
+	{ "unknown-4xx", ORDER, LATER, WAIT_LADDER, P(ALREADY_REVOKED), 0, "", SCOPE_CERT, LADDER, false, OVER, false },
+	{ "unknown-4xx", ORDER, LATER, WAIT_LADDER, ERR_HTTP, 404, 0, 0, "", SCOPE_CERT, LADDER, false, OVER, false },
 	{ "odd-reply", CERT, EVERY, WAIT_LADDER, ERR_PROTO, 0, 0, 0, "", SCOPE_CERT, LADDER, false, OVER, false },
 	{ "endless", NAME, EVERY, WAIT_LADDER, ERR_LIMIT, 0, 0, 0, "", SCOPE_CERT, LADDER, false, OVER, false },
 	{ "configuration", ORDER, EVERY, WAIT_DAILY, ERR_CONFIG, 0, 0, 0, "", SCOPE_CERT, DAILY, OP, OVER, false },
@@ -339,7 +341,7 @@ hints(void **state)
 	    "SSL CA cert (path? access rights?)");
 	assert_non_null(strstr(policy_hint("unreachable", &e), "is PEM"));
 	(void)err_set(&e, ERR_HTTP, 404, "one: directory: HTTP 404: hello");
-	assert_non_null(strstr(policy_hint("unknown-4xx", &e), "acmed.yaml"));
+	assert_non_null(strstr(policy_hint("refused", &e), "acmed.yaml"));
 	(void)err_set(&e, ERR_HTTP, 404, "newOrder: HTTP 404: hello");
 	assert_null(policy_hint("unknown-4xx", &e));
 	assert_null(policy_hint(NULL, &e));
