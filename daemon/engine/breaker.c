@@ -19,8 +19,7 @@ breaker_trip(struct breaker *b, int64_t retry_after_s, bool counts, int64_t now)
 	int64_t wait = rnd_jitter(waits[n], 20);
 
 	if (b->until != 0) {
-		if (said <= 0 || b->until == INT64_MAX ||
-		    now + said <= b->until)
+		if (said <= 0 || now + said <= b->until)
 			return false;
 		b->until = now + said;
 		return true;

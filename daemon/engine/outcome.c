@@ -222,10 +222,8 @@ note_blocked(struct engine *en, struct cert *c, const struct outcome *o)
 	const struct breaker *b = session_breaker(en->cas[c->queue].session);
 	struct trouble *t = &c->issue_trouble;
 
-	if (o->mode == ISSUE_REHEARSAL) {
-		c->rehearse = false;
-		return;
-	}
+	if (o->mode == ISSUE_REHEARSAL)
+		return; /* it is not waited for */
 	trouble_set(t, trouble_type(o->err), o->err->what, clock_now());
 	t->row = policy_find(o->err, WHERE_CA)->name;
 	log_warn("issuing has to wait", KV("cert", c->conf->name),
@@ -245,7 +243,6 @@ note_success(struct engine *en, struct cert *c, const struct outcome *o)
 		    KV("cert", c->conf->name),
 		    KV("ca", en->conf->cas[c->queue].name));
 		c->rehearse = false;
-		c->issue_trouble.next = clock_now();
 		cert_save_told(&en->certs, c);
 		return;
 	}
