@@ -115,12 +115,23 @@ def openssl(*argv, data=None):
     return r.stdout
 
 
-def alive(pid):
+def state(pid):
+    """R: running, S: asleep, T: stopped, Z: dead...; "": it is not there."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
-        return False
-    return text.rsplit(")", 1)[1].split()[0] != "Z"
+        return ""
+    return text.rsplit(")", 1)[1].split()[0]
+
+
+def alive(pid):
+    return state(pid) not in ("", "Z")
+
+
+def freeze(pid):
+    """It does not one thing more until it is sent SIGCONT, or SIGKILL."""
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: state(pid) in ("T", "Z", ""), 20, "it to stop")
 
 
 def children(pid):
