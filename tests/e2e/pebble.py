@@ -142,7 +142,8 @@ class Pebble:
         self.process = self._spawn(
             [self.programs / "pebble", "-config", self.config, "-dnsserver",
              f"127.0.0.1:{self.dns_port}"], self.log_file, self.env)
-        until(self.answers, 30, f"Pebble {self.version} to answer")
+        # of a long chain and its alternates each key is an RSA one
+        until(self.answers, 120, f"Pebble {self.version} to answer")
 
     def answers(self):
         assert self.process.poll() is None, self.log()[-2000:]

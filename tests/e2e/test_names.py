@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: ISC
 """Many names in one order, and some of them fail (E19, E26)."""
 import json
+import os
+import signal
 
 import pytest
 from util import cert_names, seconds_to, until
@@ -222,13 +224,21 @@ def test_killed_before_the_smaller_order(mock, acmed):
             for x in all_names[1:3]]
     ca = mock(f"""on POST ^/order$ for {all_names[2]}: problem compound 403 no
             set subproblems = {json.dumps(subs)}""")
-    d = acmed(ca, [{"name": "shop", "names": all_names, "partial": True}])
-    d.start()
-    d.wait("names are left out of the certificate", cert="shop")
+    d = acmed(ca, [{"name": "shop", "names": all_names, "partial": True}],
+              lockstep=True)
     file = d.state / "engine/certs/shop.json"
-    until(lambda: file.exists() and "left_out" in file.read_text(), 20,
-          "that to be saved")
-    d.kill()
+
+    def look(line):
+        if line["msg"] == "names are left out of the certificate":
+            # it says more before it orders, which it cannot yet
+            until(lambda: file.exists() and "left_out" in file.read_text(), 20,
+                  "it to be saved")
+            for pid in d.engine(), d.pid:
+                os.kill(pid, signal.SIGKILL)
+    d.on_line = look
+    d.spawn()
+    assert d.ended() == -signal.SIGKILL
+    d.on_line = None
     d.start()
     without(d, "shop", all_names[1:3], all_names)
     assert [sorted(r.names) for r in ca.seen("newOrder")] == [

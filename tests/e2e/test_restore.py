@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: ISC
 """Back from a backup: what the engine remembers is older than what is live
 (J17, and J12 for what the CA then says)."""
+import os
 import shutil
+import signal
 
 import pytest
 from test_jumps import DAY, world  # noqa: F401
-from util import check_pair, run, until
+from util import check_pair, freeze, run, until
 
 pytestmark = pytest.mark.root
 A = "a.example.org"
@@ -19,7 +21,11 @@ class Backup:
         self.d = d
         self.what = d.state if whole else d.state / "engine"
         self.copy = d.where / "backup"
+        # what it saves just now would be gone before it is copied
+        engine = d.engine()
+        freeze(engine)
         assert run("cp", "-a", self.what, self.copy).returncode == 0
+        os.kill(engine, signal.SIGCONT)
 
     def restore(self):
         assert self.d.stop() == 0
@@ -70,6 +76,7 @@ def test_due(world):  # noqa: F811
     w = world({A: 90}, "window 30d 31d").start()
     ca, d = w.ca, w.d
     ca.acme.window = None
+    until(lambda: "window" in d.remembered(A), 10, "it to be saved")
     backup = Backup(d)
     d.renew(A)
     d.installed(A, version=2)
