@@ -435,6 +435,12 @@ test_stop()
 test_socket()
 {
 	says "socket activation"
+	# one of the control socket's, too
+	in_root mkdir /etc/systemd/system/acmed.socket.d
+	printf '[Socket]\nListenStream=/run/acmed/acmed.sock\n' |
+	    in_root tee /etc/systemd/system/acmed.socket.d/control.conf \
+	    >/dev/null
+	in_root systemctl daemon-reload
 	in_root systemctl start acmed.socket || fail "acmed.socket"
 	is ActiveState inactive || fail "acmed runs already"
 	answers || fail "port 80 does not answer"
@@ -449,7 +455,12 @@ test_socket()
 	for i in 1 2 3 4 5; do
 		answers || fail "refused during a restart ($i)"
 	done
+	until_true 20 is ActiveState active || fail "not started again"
+	in_root acmectl status | grep -q example.org ||
+	    fail "the control socket is gone"
 	in_root systemctl stop acmed.socket acmed || fail "stop"
+	in_root rm -r /etc/systemd/system/acmed.socket.d
+	in_root systemctl daemon-reload
 }
 
 test_bad_start()
