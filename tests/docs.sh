@@ -180,11 +180,19 @@ system_call()
 	esac
 }
 
+# Every folder is told of, and every source file in it.
 check_folders()
 {
+	page=doc/ARCHITECTURE.md
 	for dir in lib/*/ daemon/*/; do
-		grep -Fq "\`${dir%/}\`" doc/ARCHITECTURE.md ||
-		    violation "doc/ARCHITECTURE.md: nothing on ${dir%/}"
+		dir=${dir%/}
+		awk -v dir="$dir" '/^- `/ { on = index($0, "- `" dir "`") == 1 }
+		    /^$/ { on = 0 } on' $page >"$work/floor"
+		[ -s "$work/floor" ] || violation "$page: nothing on $dir"
+		for file in "$dir"/*.c; do
+			grep -Fq "\`${file##*/}\`" "$work/floor" ||
+			    violation "$page: nothing on $file"
+		done
 	done
 }
 
