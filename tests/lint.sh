@@ -31,7 +31,7 @@ analyse()
 	    grep 'sys/queue\.h')
 	cppcheck --enable=warning,portability --error-exitcode=1 --quiet \
 	    --inline-suppr --std=c11 -I. --include="$queue" -D_GNU_SOURCE \
-	    -DACMED_VERSION='""' -DACMED_LIBEXECDIR='""' \
+	    -DACMED_VERSION='""' -DACMED_VERSION_NUMBER=1u -DACMED_LIBEXECDIR='""' \
 	    --suppress=memleak --suppress=resourceLeak \
 	    --suppress=autoVariables --suppress=funcArgOrderDifferent \
 	    --suppress=internalAstError lib daemon

@@ -57,7 +57,8 @@ on_start(void *arg, struct chan_msg *m, struct err *e)
 
 	if (s->version != IPC_VERSION)
 		return err_set(e, ERR_PROTO, 0,
-		    "acmed and acmed-engine are of different versions");
+		    "acmed and acmed-engine are of different versions: "
+		    "restart acmed");
 	u->says->start(u->arg, s);
 	return 0;
 }

@@ -81,9 +81,8 @@ keeper_take(
 
 	if (s->version != IPC_VERSION)
 		return err_set(e, ERR_PROTO, 0,
-		    "acmed speaks version %u and acmed-keeper %u: "
-		    "they are from different builds",
-		    s->version, IPC_VERSION);
+		    "acmed and acmed-keeper are of different versions: "
+		    "restart acmed");
 	if (s->debug != 0)
 		log_init("keeper", LOG_L_DEBUG, k->conf->log.format);
 	if (s->n_secrets > IPC_SECRETS)

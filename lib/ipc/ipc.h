@@ -6,7 +6,9 @@
  * inside its array; the receiver checks that.
  *
  * All three programs come from one build: there is no compatibility, only
- * IPC_VERSION, which START carries and the child compares.
+ * IPC_VERSION, which START carries and the child compares.  It is the
+ * release's, for it is not messages alone that have to agree: an index means
+ * the same only to who reads the configuration in the same way.
  */
 #pragma once
 
@@ -14,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IPC_VERSION 6u
+#define IPC_VERSION ACMED_VERSION_NUMBER
 
 /* Descriptors that a child finds open. */
 enum ipc_fd {

@@ -792,7 +792,7 @@ test_start(void **state)
 
 	assert_int_equal(keeper_take(f->k, &s, 7, &e), -1);
 	assert_int_equal(e.kind, ERR_PROTO);
-	assert_non_null(strstr(e.what, "different builds"));
+	assert_non_null(strstr(e.what, "different versions"));
 	s.version = IPC_VERSION;
 	s.n_secrets = IPC_SECRETS + 1;
 	assert_int_equal(keeper_take(f->k, &s, 7, &e), -1);
