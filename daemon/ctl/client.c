@@ -122,6 +122,8 @@ struct follow {
 	struct ctl *ctl;
 	const struct ctl_end *ends;
 	bool begun, over;
+	bool ended;  /* the daemon tells no more */
+	bool asking; /* begin() is under way, which stops the loop itself */
 	struct buf line;
 	int exit_status;
 };
@@ -159,7 +161,8 @@ follow_line(struct follow *f)
 		return;
 	f->exit_status = end->exit_status;
 	f->over = true;
-	loop_stop(f->ctl->loop);
+	if (!f->asking)
+		loop_stop(f->ctl->loop);
 }
 
 static void
@@ -193,7 +196,9 @@ followed(void *arg, const struct http_reply *r, const struct err *failed)
 		    failed != NULL ? e.what
 				   : "acmed stopped telling (it was restarted "
 				     "or reloaded): ask again");
-	loop_stop(f->ctl->loop);
+	f->ended = true;
+	if (!f->asking)
+		loop_stop(f->ctl->loop);
 }
 
 int
@@ -219,10 +224,12 @@ ctl_follow(struct ctl *ctl, const struct args *a, const struct ctl_end *ends,
 		return EXIT_NO_ASK;
 	}
 	if (loop_run(ctl->loop, &e) == 0 && f.begun) {
+		f.asking = true;
 		r = begin(ctl, a);
+		f.asking = false;
 		if (r != EXIT_WELL)
 			f.exit_status = r;
-		else if (!f.over && loop_run(ctl->loop, &e) == -1)
+		else if (!f.over && !f.ended && loop_run(ctl->loop, &e) == -1)
 			fprintf(stderr, "acmectl: %s\n", e.what);
 	}
 	buf_done(&f.line);

@@ -27,6 +27,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path.startswith("/v1/events"):
             self.events(d, begun)
             return
+        late = d.late if self.command == "POST" else None
+        if late is not None:
+            begun.set()
+            late.wait(20)
         code, what = d.answers.get((self.command, self.path), GONE)
         data = what if isinstance(what, bytes) else json.dumps(what).encode()
         self.send_response(code)
@@ -34,7 +38,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(data)
-        begun.set()
+        if d.late is None:
+            begun.set()
 
     def events(self, d, begun):
         self.send_response(200)
@@ -66,6 +71,7 @@ class Daemon:
         self.socket = where / "ctl.sock"
         self.asked, self.answers, self.events = [], {}, []
         self.begun = threading.Event()
+        self.late = None  # set: what was asked for is answered
         self.server = Server(str(self.socket), Handler)
         self.server.daemon = self
         threading.Thread(target=self.server.serve_forever,
@@ -245,6 +251,22 @@ def test_check_busy(daemon):
         409, {"error": "an attempt is under way"})
     r = daemon.ctl("check", "www")
     assert (r.returncode, r.stderr) == (2, "acmectl: an attempt is under way\n")
+
+
+def test_told_before_the_answer(daemon):
+    """What has failed at once is told while the answer is on its way, which
+    says what was lifted."""
+    daemon.answers["GET", "/v1/certificates/www"] = (200, {"name": "www"})
+    daemon.answers["POST", "/v1/certificates/www/renew"] = (202, {
+        "name": "www", "lifted": [{"ca": "one", "text": "no way"}]})
+    daemon.events = [{"event": "certificate not issued"}]
+    daemon.late = threading.Event()
+    with subprocess.Popen(daemon.argv("renew", "www", "--wait"),
+                          stdout=subprocess.PIPE, text=True) as p:
+        assert "certificate not issued" in p.stdout.readline()
+        daemon.late.set()
+        assert "lifted:      CA one waited for you: no way" in p.stdout.read()
+    assert p.returncode == 1
 
 
 @pytest.mark.parametrize("argv, path", [
