@@ -173,7 +173,7 @@ set_next(const struct engine *en, const struct cert *c, struct json *o)
 	} else if (c->waits != NULL) {
 		what = "wait for a limit of the CA";
 		at = c->turn_at > clock_now() ? c->turn_at : at;
-	} else if (c->issue_trouble.next != 0) {
+	} else if (c->issue_trouble.next != 0 && at <= c->issue_trouble.next) {
 		what = c->rehearse ? "try out at the test CA" : "try again";
 	} else if (partial_when(c, INT64_MAX) <= at) {
 		what = "try all names again";
@@ -570,7 +570,9 @@ view_stops(const struct engine *en, const struct cert *c)
 	const char *why;
 	uint32_t i;
 
-	if (t->next > clock_now() && t->text != NULL)
+	/* one that is not due would not be tried then */
+	if (t->next > clock_now() && t->text != NULL &&
+	    view_next(en, c) <= t->next)
 		push_stop(list, NULL, t->text, t->next);
 	for (i = 0; i < c->conf->n_cas; i++) {
 		const struct session *s = en->cas[c->conf->cas[i]].session;

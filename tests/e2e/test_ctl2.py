@@ -8,7 +8,7 @@ import signal
 import time
 
 import pytest
-from util import ROOT, run, until
+from util import ROOT, run, seconds_to, until
 
 pytestmark = pytest.mark.root
 
@@ -319,3 +319,20 @@ def test_rehearse_without_a_test_directory(running):
     r = running.ctl("check", "shop", "--rehearse")
     assert r.returncode != 0
     assert "staging" in r.stdout + r.stderr
+
+
+def test_by_hand_in_vain(mock, acmed):
+    """Nobody tries again what is not due: it is renewed when it is."""
+    a = "a.example.org"
+    ca = mock()
+    d = acmed(ca, [a]).start()
+    d.installed(a)
+    ca.play(f"fail {a} always connection no way in")
+    d.renew(a)
+    d.wait("certificate not issued")
+    c = d.cert(a)
+    assert c["trouble"]["failures"] == 1 and c["next"] == "renew"
+    assert seconds_to(c["next_at"]) > 30 * 86400
+    # nor has that kept it waiting
+    r = d.ctl("renew", a, "--wait")
+    assert r.returncode == 1 and "lifted" not in r.stdout
