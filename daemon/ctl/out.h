@@ -52,4 +52,4 @@ void out_instant(const struct json *, const char *label, const char *key);
 void out_words(const struct json *, const char *label, const char *key);
 /* What the daemon says is to be done, with the certificate's name, which it
  * knows nothing of, in place of NAME. */
-void out_advice(const char *label, const char *name, const char *text);
+void out_advice(const char *label, const char *raw, const char *text);

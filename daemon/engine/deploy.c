@@ -58,6 +58,7 @@ settle(struct engine *en, struct cert *c, const char *why)
 		log_debug("reloaded", KV("cert", c->conf->name));
 	} else {
 		log_debug("reload failed", KV("cert", c->conf->name),
+		    KV("command", en->conf->commands[c->conf->reload].argv[0]),
 		    KV("error", why));
 		trouble_set(t, "hook", why, clock_now());
 		t->failures++;

@@ -219,17 +219,24 @@ order_patience(const struct issued *h, int64_t now)
 static void
 note_blocked(struct engine *en, struct cert *c, const struct outcome *o)
 {
-	const struct breaker *b = session_breaker(en->cas[c->queue].session);
+	struct session *s = en->cas[c->queue].session;
+	int64_t until = session_blocked(s, NULL);
 	struct trouble *t = &c->issue_trouble;
+	char next[CLOCK_RFC3339_MAX] = "";
 
 	if (o->mode == ISSUE_REHEARSAL)
 		return; /* it is not waited for */
 	trouble_set(t, trouble_type(o->err), o->err->what, clock_now());
 	t->row = policy_find(o->err, WHERE_CA)->name;
+	if (until != 0 && until != INT64_MAX)
+		clock_format(until, next);
 	log_warn("issuing has to wait", KV("cert", c->conf->name),
-	    KV("ca", en->conf->cas[c->queue].name), KV("error", o->err->what));
+	    KV("ca", en->conf->cas[c->queue].name), KV("error", o->err->what),
+	    KV("next", *next == '\0' ? NULL : next),
+	    KV("hint", policy_hint(t->row, o->err)));
 	if (c->order_url == NULL ||
-	    t->at - b->since <= order_patience(&c->have, engine_now(en)))
+	    t->at - session_breaker(s)->since <=
+		order_patience(&c->have, engine_now(en)))
 		return;
 	give_up_order(en, c);
 	cert_save_told(&en->certs, c);

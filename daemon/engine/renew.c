@@ -354,7 +354,8 @@ renew_now(struct engine *en, struct cert *c)
 		/* a person does not wait for the next look */
 		clock_ask(en);
 		log_warn("issuing has to wait", KV("cert", c->conf->name),
-		    KV("error", "the clock of this machine is wrong"));
+		    KV("error", "the clock of this machine is wrong"),
+		    KV("hint", "set it; acmed goes on by itself"));
 	}
 	renew_leave(en, c); /* or it begins where it is now */
 	back_to_stopped(en, c);

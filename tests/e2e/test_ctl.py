@@ -140,7 +140,7 @@ def test_renew_wait_reload_fails(ca, acmed, work):
     gate.unlink()
     r = d.ctl("renew", "a.example.org", "--wait")
     assert r.returncode == 1
-    assert "reload failed" in r.stdout
+    assert "reload failed: command /usr/bin/test\n" in r.stdout
     assert d.version("a.example.org") == 2
 
 
