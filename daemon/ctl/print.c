@@ -17,6 +17,7 @@
 #define UNCONFIGURED_MAX 20
 #define VERDICT_MAX      8192
 #define WORDS_SHOWN      20 /* certificates of which more is told */
+#define WELL_SHOWN       20 /* that are well, of very many */
 
 /* The character in front of a certificate, and its colour. */
 static char
@@ -98,12 +99,23 @@ alarm_line(const struct json *cert)
 static void
 next_line(const struct json *cert)
 {
+	/* what is waited for, and what is done when that is over */
+	static const char *const then[][2] = {
+		{ "wait for the CA", "ask the CA again" },
+		{ "wait for a limit of the CA", "order it" },
+	};
 	AUTO(free) char *next = out_text(cert, "next");
 	char at[OUT_SPAN], buf[OUT_TEXT];
+	const char *what = NULL;
+	size_t i;
 
 	out_relative(cert, "next_at", at, sizeof(at));
-	(void)snprintf(buf, sizeof(buf), "%s%s%s", out_or_empty(next),
-	    *at == '\0' ? "" : " ", at);
+	for (i = 0; *at != '\0' && i < NELEM(then); i++)
+		if (out_is(cert, "next", then[i][0]))
+			what = then[i][1];
+	(void)snprintf(buf, sizeof(buf), "%s%s%s",
+	    what != NULL ? what : out_or_empty(next), *at == '\0' ? "" : " ",
+	    at);
 	out_line("acmed will:", buf);
 }
 
@@ -137,19 +149,23 @@ ca_line(const struct json *cert, bool always)
 	}
 }
 
+/* more: others, of which the same is true. */
 static void
-trouble(const struct ctl *ctl, const struct json *cert, const char *key)
+trouble(const struct ctl *ctl, const struct json *cert, const char *key,
+    size_t more)
 {
 	const struct json *t = json_get_object(cert, key);
 	bool deploy = strcmp(key, "deploy_trouble") == 0;
 	AUTO(free) char *waits = out_text(cert, "waiting_for");
 	int64_t failures = json_get_int(t, "failures");
-	char last[OUT_SPAN];
+	char last[OUT_SPAN], n[OUT_COUNT];
 
 	if (t == NULL)
 		return;
 	out_relative(t, "at", last, sizeof(last));
 	heading(ctl, cert);
+	if (more != 0)
+		printf(" and %s more", out_count((int64_t)more, n));
 	printf(": %s", deploy ? "installed but not reloaded"
 		       : json_get_text(cert, "not_after") == NULL
 			   ? "no certificate"
@@ -157,7 +173,10 @@ trouble(const struct ctl *ctl, const struct json *cert, const char *key)
 	if (failures != 0)
 		printf(", %lld failed attempt%s%s%s", (long long)failures,
 		    failures == 1 ? "" : "s",
-		    *last == '\0' ? "" : ", the last ", last);
+		    *last == '\0'   ? ""
+		    : failures == 1 ? ", "
+				    : ", the last ",
+		    last);
 	putchar('\n');
 	if (failures != 1)
 		out_instant(t, "since:", "since");
@@ -198,6 +217,7 @@ left_out(const struct ctl *ctl, const struct json *cert)
 	const struct json *list = json_get_array(cert, "left_out");
 	int64_t n = json_get_int(cert, "left_out_count");
 	char buf[OUT_TEXT], since[OUT_SPAN], again[OUT_SPAN];
+	bool page = false;
 	size_t i;
 
 	if (list == NULL)
@@ -217,6 +237,7 @@ left_out(const struct ctl *ctl, const struct json *cert)
 		    text == NULL ? "it is not known why" : text);
 		out_said(
 		    "left out:", buf_str(&line), json_get_text(one, "url"));
+		page = page || json_get_text(one, "url") != NULL;
 	}
 	if (n > (int64_t)json_len(list)) {
 		(void)snprintf(buf, sizeof(buf), "... and %lld more",
@@ -227,8 +248,10 @@ left_out(const struct ctl *ctl, const struct json *cert)
 	(void)snprintf(buf, sizeof(buf), "try all names again %s", again);
 	out_line("acmed will:", buf);
 	out_advice("you should:", json_get_text(cert, "name"),
-	    "mend these names, then: acmectl renew NAME; or remove them from "
-	    "the configuration");
+	    page ? "mend these names, open the page above, then: acmectl renew "
+		   "NAME; or remove them from the configuration"
+		 : "mend these names, then: acmectl renew NAME; or remove them "
+		   "from the configuration");
 }
 
 /* Nothing has failed, but time runs out. */
@@ -263,9 +286,9 @@ brief(const char *next)
 		{ "wait for the CA", "the CA," },
 		{ "wait for the clock to be right", "wait for the clock" },
 		{ "try out at the test CA", "rehearse" },
-		{ "try all names again", "try all names" },
+		{ "try all names again", "all names" },
 		{ "run the reload command", "reload" },
-		{ "run the reload command again", "reload again" },
+		{ "run the reload command again", "reload" },
 	};
 	size_t i;
 
@@ -351,6 +374,9 @@ wrong_clock(const struct json *root)
 		    now, saved);
 	else if (now != NULL)
 		printf("It shows %s.\n", now);
+	out_line("you should:",
+	    "set it, and see why it was wrong (timedatectl); acmed goes on by "
+	    "itself");
 }
 
 static void
@@ -461,8 +487,9 @@ same_limit(const struct json *certs, size_t i, const char *text)
 	return n;
 }
 
+/* all: there are no others than those shown. */
 static void
-limits(const struct ctl *ctl, const struct json *certs)
+limits(const struct ctl *ctl, const struct json *certs, bool all)
 {
 	size_t i, n, told = 0;
 
@@ -478,7 +505,7 @@ limits(const struct ctl *ctl, const struct json *certs)
 			putchar('\n');
 			out_title(ctl, "Waiting for a limit (acmectl budget):");
 		}
-		printf("  %4zu  ", n);
+		printf("  %4zu%c ", n, all ? ' ' : '+');
 		out_fold(text, 8);
 	}
 }
@@ -516,12 +543,48 @@ unconfigured(const struct ctl *ctl, const struct json *root)
 	puts("  acmectl forget NAME archives one.");
 }
 
+static bool
+same_words(const struct json *a, const struct json *b)
+{
+	size_t i;
+
+	for (i = 0; i < json_len(a) && i < json_len(b); i++)
+		if (strcmp(out_or_empty(json_text(json_at(a, i))),
+			out_or_empty(json_text(json_at(b, i)))) != 0)
+			return false;
+	return json_len(a) == json_len(b);
+}
+
+/* Of how many of those shown the same run of a command has failed as of number
+ * i, itself included; 0: of none, or that was told with one before. */
+static size_t
+same_reload(const struct json *certs, size_t i)
+{
+	const struct json *t =
+	    json_get_object(json_at(certs, i), "deploy_trouble");
+	const char *text = json_get_text(t, "text");
+	size_t j, n = 0;
+
+	for (j = 0; text != NULL && j < json_len(certs); j++) {
+		const struct json *o =
+		    json_get_object(json_at(certs, j), "deploy_trouble");
+
+		if (o == NULL || !out_is(o, "text", text) ||
+		    !same_words(json_get_array(o, "command"),
+			json_get_array(t, "command")))
+			continue;
+		if (j < i)
+			return 0;
+		n++;
+	}
+	return n;
+}
+
 /* Whether the table's line does not say all. */
 static bool
 needs_words(const struct json *cert)
 {
-	if (json_get_object(cert, "deploy_trouble") != NULL ||
-	    json_get_object(cert, "replace") != NULL ||
+	if (json_get_object(cert, "replace") != NULL ||
 	    json_get_array(cert, "left_out") != NULL || alarming(cert))
 		return true;
 	return json_get_object(cert, "trouble") != NULL && !waits_for_ca(cert);
@@ -535,8 +598,9 @@ words(const struct ctl *ctl, const struct json *certs)
 
 	for (i = 0; i < n; i++) {
 		const struct json *c = json_at(certs, i);
+		size_t alike = same_reload(certs, i);
 
-		if (!needs_words(c))
+		if (alike == 0 && !needs_words(c))
 			continue;
 		if (told == WORDS_SHOWN && !ctl->all) {
 			more++;
@@ -544,8 +608,9 @@ words(const struct ctl *ctl, const struct json *certs)
 		}
 		told++;
 		if (!waits_for_ca(c) || alarming(c))
-			trouble(ctl, c, "trouble");
-		trouble(ctl, c, "deploy_trouble");
+			trouble(ctl, c, "trouble", 0);
+		if (alike != 0)
+			trouble(ctl, c, "deploy_trouble", alike - 1);
 		left_out(ctl, c);
 		replace(ctl, c);
 		late(ctl, c);
@@ -566,23 +631,41 @@ table_head(const struct ctl *ctl)
 	out_plain(ctl);
 }
 
+/* Of so many that not all can be shown: those that something is wrong with,
+ * which come first, and some of the others. */
+static size_t
+worth_a_row(const struct json *certs)
+{
+	size_t i, well = 0;
+	const char *colour;
+
+	for (i = 0; i < json_len(certs) && well < WELL_SHOWN; i++)
+		well += mark(json_at(certs, i), &colour) == ' ';
+	return i;
+}
+
 void
 print_status(const struct ctl *ctl, const struct json *root)
 {
 	const struct json *certs = json_get_array(root, "certificates");
 	const struct json *cas = json_get_array(root, "cas");
+	int64_t hidden = json_get_int(root, "not_shown");
+	bool all = hidden == 0;
 	size_t i, n = json_len(certs);
+	char num[OUT_COUNT];
 
 	verdict(ctl, root);
 	if (n != 0)
 		table_head(ctl);
+	n = all || ctl->all ? n : worth_a_row(certs);
 	for (i = 0; i < n; i++)
 		row(ctl, json_at(certs, i));
-	if (json_get_int(root, "not_shown") != 0)
-		printf("  ... and %lld more, none of them worse "
-		       "(acmectl status --all, up to 5000)\n",
-		    (long long)json_get_int(root, "not_shown"));
-	limits(ctl, certs);
+	hidden += (int64_t)(json_len(certs) - n);
+	if (hidden != 0)
+		printf("  ... and %s more, none of them worse (acmectl status "
+		       "--all, up to 5000)\n",
+		    out_count(hidden, num));
+	limits(ctl, certs, all);
 	unconfigured(ctl, root);
 	for (i = 0; i < json_len(cas); i++)
 		ca_trouble(ctl, json_at(cas, i));
@@ -651,8 +734,8 @@ print_cert(const struct ctl *ctl, const struct json *c)
 	out_line("waiting for:", waits);
 	out_line("next:", next);
 	out_instant(c, "next at:", "next_at");
-	trouble(ctl, c, "trouble");
-	trouble(ctl, c, "deploy_trouble");
+	trouble(ctl, c, "trouble", 0);
+	trouble(ctl, c, "deploy_trouble", 0);
 	left_out(ctl, c);
 	replace(ctl, c);
 }

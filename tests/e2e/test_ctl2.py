@@ -336,3 +336,19 @@ def test_by_hand_in_vain(mock, acmed):
     # nor has that kept it waiting
     r = d.ctl("renew", a, "--wait")
     assert r.returncode == 1 and "lifted" not in r.stdout
+
+
+def test_ca_away(mock, acmed):
+    """Who sits and waits is told until when, and what to look at."""
+    a = "a.example.org"
+    ca = mock()
+    d = acmed(ca, [a]).start()
+    d.installed(a)
+    ca.stop()
+    r = d.ctl("renew", a, "--wait")
+    assert r.returncode == 1
+    assert re.search(r"issuing has to wait: ca test, next 20\S+Z\n  error: ",
+                     r.stdout)
+    assert "hint:        no connection to the CA" in r.stdout
+    assert re.search(r"acmed will:  ask the CA again in \d+ s\n",
+                     d.ctl("show", a).stdout)

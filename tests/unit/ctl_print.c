@@ -5,6 +5,10 @@
  */
 #include "ctl_support.h"
 
+#define CLOCK_ADVICE                                       \
+	"  you should:  set it, and see why it was wrong " \
+	"(timedatectl); acmed goes on\n               by itself\n"
+
 static void
 well(void **state)
 {
@@ -33,7 +37,7 @@ nothing(void **state)
 	    "acmed : 0 certificates, 0 valid: something needs you.\n"
 	    "The clock of this machine is wrong: nothing is renewed until it "
 	    "is "
-	    "right, or a\nCA confirms it.\n");
+	    "right, or a\nCA confirms it.\n" CLOCK_ADVICE);
 	expect(print_status,
 	    "{\"now\":\"2026-11-23T15:04:05Z\","
 	    "\"state_saved\":\"2030-11-23T15:04:05Z\"}",
@@ -42,7 +46,7 @@ nothing(void **state)
 	    "is "
 	    "right, or a\nCA confirms it.\n"
 	    "It shows 2026-11-23T15:04:05Z, but acmed's state was saved at\n"
-	    "2030-11-23T15:04:05Z.\n");
+	    "2030-11-23T15:04:05Z.\n" CLOCK_ADVICE);
 	expect(print_budget, "{}", "");
 	expect(print_cert, "{}", "\n");
 	expect(print_event, "{}", " \n");
@@ -126,12 +130,47 @@ queue(void **state)
 	    "  e                              queued     -              limit, "
 	    "for "
 	    "now\n"
-	    "  ... and 9996 more, none of them worse (acmectl status --all, up "
+	    "  ... and 9,996 more, none of them worse (acmectl status --all, "
+	    "up "
 	    "to 5000)\n"
 	    "\n"
 	    "Waiting for a limit (acmectl budget):\n"
-	    "     2  new-orders of letsencrypt\n"
-	    "     1  per-domain of letsencrypt for example.org\n");
+	    "     2+ new-orders of letsencrypt\n"
+	    "     1+ per-domain of letsencrypt for example.org\n");
+}
+
+/* Of so many, those that are well say nothing. */
+static void
+very_many(void **state)
+{
+	AUTO(json_free) struct json *root = json_object();
+	struct json *list = json_set_array(root, "certificates"), *c;
+	const char *have;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 100; i++) {
+		c = json_push_object(list);
+		json_set_str(c, "name", i < 50 ? "bad" : "well");
+		json_set_str(c, "health", i < 50 ? "warning" : "ok");
+	}
+	begin_page();
+	print_status(&ctl, root);
+	have = end_page();
+	assert_null(strstr(have, "more"));
+	json_set_int(root, "not_shown", 1000);
+	begin_page();
+	print_status(&ctl, root);
+	have = end_page();
+	assert_non_null(strstr(have, "\n  ... and 1,030 more, "));
+	for (i = 0; (have = strstr(have, "\n~ bad ")) != NULL; i++)
+		have++;
+	assert_int_equal(i, 50);
+	ctl.all = true;
+	begin_page();
+	print_status(&ctl, root);
+	have = end_page();
+	assert_non_null(strstr(have, "\n  ... and 1,000 more, "));
 }
 
 static void
@@ -323,7 +362,7 @@ ca_down(void **state)
 	    "  since:       2026-11-23T14:04:05Z (60 min ago)\n"
 	    "  alarm:       critical: it expires in 20 h\n"
 	    "  error:       newOrder: HTTP 503\n"
-	    "  acmed will:  wait for the CA in 60 min\n"
+	    "  acmed will:  ask the CA again in 60 min\n"
 	    "  you should:  nothing yet: acmed tries again by itself\n");
 }
 
@@ -356,6 +395,16 @@ ca_stopped(void **state)
 	    "  you should:  mend the cause, then: acmectl reload\n");
 }
 
+#define FAILED(status, command)                              \
+	"\"deploy_trouble\":{\"text\":\"exit status " status \
+	"\",\"failures\":1,\"command\":[\"" command "\"]}"
+#define NOT_RELOADED(status, command)                                     \
+	": installed but not reloaded, 1 failed attempt\n"                \
+	"  error:       exit status " status "\n"                         \
+	"  command:     " command "\n"                                    \
+	"  you should:  run the reload command by hand and mend what it " \
+	"says\n"
+
 static void
 not_reloaded(void **state)
 {
@@ -374,15 +423,46 @@ not_reloaded(void **state)
 	    "\n"
 	    "  NAME                           STATE      EXPIRES        NEXT\n"
 	    "~ www                            valid      in 61 days     reload "
-	    "again in 55 s\n"
+	    "in 55 s\n"
 	    "\n"
-	    "www: installed but not reloaded, 1 failed attempt, the last 5 s "
+	    "www: installed but not reloaded, 1 failed attempt, 5 s "
 	    "ago\n"
 	    "  error:       exit status 1\n"
 	    "  command:     nginx -s reload\n"
 	    "  acmed will:  run the reload command again in 55 s\n"
 	    "  you should:  run the reload command by hand and mend what it "
 	    "says\n");
+	/* for several in the same way: once; what is wrong besides is told */
+	expect(print_status,
+	    "{\"version\":\"1.2\",\"clock_right\":true,\"healthy\":true,"
+	    "\"certificates\":["
+	    "{\"name\":\"a\"," FAILED("1",
+		"nginx") "},"
+			 "{\"name\":\"b\"," FAILED("1",
+			     "exim") "},"
+				     "{\"name\":\"c\"," FAILED("2",
+					 "nginx") "},"
+						  "{\"name\":\"d\"," FAILED("1",
+						      "nginx") ","
+							       "\"replace\":{}}"
+							       ","
+							       "{\"name\":"
+							       "\"e\"," FAILED(
+								   "1",
+								   "nginx") "}]"
+									    "}",
+	    "acmed 1.2: 0 certificates, 0 valid.\n"
+	    "\n"
+	    "  NAME                           STATE      EXPIRES        NEXT\n"
+	    "  a                                         -              \n"
+	    "  b                                         -              \n"
+	    "  c                                         -              \n"
+	    "  d                                         -              \n"
+	    "  e                                         -              \n"
+	    "\na and 2 more" NOT_RELOADED("1", "nginx") "\nb" NOT_RELOADED(
+		"1", "exim") "\nc" NOT_RELOADED("2",
+		"nginx") "\nd: the CA wants it replaced\n"
+			 "  you should:  see to it that it is renewed soon\n");
 }
 
 /* Nothing has failed: there is just no room for it. */
@@ -739,11 +819,24 @@ left_out(void **state)
 	    "you.\n"
 	    "\n"
 	    "  NAME                           STATE      EXPIRES        NEXT\n"
-	    "! shop                           valid      in 61 days     try "
-	    "all "
+	    "! shop                           valid      in 61 days     all "
 	    "names in 2 h\n" LEFT_OUT_TOLD);
 	expect(print_cert, "{\"name\":\"shop\"," LEFT_OUT "}",
 	    "shop\n" LEFT_OUT_TOLD);
+	/* paused ones, with a page to be opened */
+	expect(print_cert,
+	    "{\"name\":\"shop\",\"left_out_count\":1,\"names_count\":2,"
+	    "\"left_out_tried_again\":\"2026-11-23T17:04:05Z\",\"left_out\":["
+	    "{\"name\":\"b.example\",\"url\":\"https://ca/u\","
+	    "\"text\":\"paused. Please visit: https://ca/u\"}]}",
+	    "shop\n\n"
+	    "shop: without 1 of its 2 names, which fail\n"
+	    "  left out:    b.example: paused. Please visit: (below)\n"
+	    "  open:        https://ca/u\n"
+	    "  acmed will:  try all names again in 2 h\n"
+	    "  you should:  mend these names, open the page above, then: "
+	    "acmectl renew\n"
+	    "               shop; or remove them from the configuration\n");
 }
 
 static void
@@ -779,8 +872,8 @@ main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 	const struct CMUnitTest tests[] = { T(well), T(nothing), T(refused),
-		T(queue), T(unconfigured), T(many_unconfigured), T(paused),
-		T(whole_url), T(replaced), T(ca_down), T(ca_stopped),
+		T(queue), T(very_many), T(unconfigured), T(many_unconfigured),
+		T(paused), T(whole_url), T(replaced), T(ca_down), T(ca_stopped),
 		T(not_reloaded), T(late), T(shown), T(passed_over), T(instead),
 		T(budget), T(plan_nothing), T(plan), T(plan_large),
 		T(what_was_lifted), T(forget), T(left_out), T(colours),
