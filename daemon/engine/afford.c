@@ -23,7 +23,10 @@ tell_waits(struct cert *c, const char *text)
 {
 	if (c->forced || c->waits == NULL || strcmp(c->waits, text) != 0)
 		log_info("an order waits for a limit of the CA",
-		    KV("cert", c->conf->name), KV("limit", text));
+		    KV("cert", c->conf->name), KV("limit", text),
+		    KV("hint", c->forced
+				   ? "acmectl status says when its turn is"
+				   : NULL));
 	renew_waits(c, text);
 }
 

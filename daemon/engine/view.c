@@ -340,18 +340,23 @@ view_ca(const struct ca_queue *q, struct json *o)
 		set_url(o, why);
 }
 
-/* Those that need somebody first, then those that end first. */
+/* Those that need somebody first, then what is under way, what ends first, and
+ * what waits in the order of its turns. */
 static int
 by_need(const void *a, const void *b)
 {
-	const struct cert *const *x = a, *const *y = b;
-	int hx = (int)(*x)->shown_health, hy = (int)(*y)->shown_health;
+	const struct cert *x = *(const struct cert *const *)a;
+	const struct cert *y = *(const struct cert *const *)b;
 
-	if (hx != hy)
-		return hx > hy ? -1 : 1;
-	if ((*x)->have.not_after != (*y)->have.not_after)
-		return (*x)->have.not_after < (*y)->have.not_after ? -1 : 1;
-	return strcmp((*x)->conf->name, (*y)->conf->name);
+	if (x->shown_health != y->shown_health)
+		return x->shown_health > y->shown_health ? -1 : 1;
+	if ((x->issue != NULL) != (y->issue != NULL))
+		return x->issue != NULL ? -1 : 1;
+	if (x->have.not_after != y->have.not_after)
+		return x->have.not_after < y->have.not_after ? -1 : 1;
+	if (x->turn_at != y->turn_at)
+		return x->turn_at < y->turn_at ? -1 : 1;
+	return strcmp(x->conf->name, y->conf->name);
 }
 
 /* Returns how many need somebody; without memory that is not known. */

@@ -58,16 +58,22 @@ def waiting(d):
 
 def test_new_orders(px, acmed):
     """M1 before the fact: those that have to wait say for what, and until
-    when."""
-    names = [f"l{i}.example.org" for i in range(6)]
+    when, the next one first."""
+    names = [f"l{i}.example.org" for i in reversed(range(6))]
     d = acmed(px, names, at_ca={"limits": {"new-orders": "3/1h"}}).start()
     until(lambda: len(waiting(d)) == 3 and
           d.status()["counts"]["valid"] == 3, 20)
     s = d.status()
     assert s["queue"]["limited"] == s["queue"]["waiting"] == 3
     assert 3500 < seconds_to(s["queue"]["ends"]) <= 4000
-    for c in waiting(d):
+    late = waiting(d)
+    assert [c["name"] for c in late] == names[3:]
+    assert sorted(c["next_at"] for c in late) == [c["next_at"] for c in late]
+    for c in late:
         assert "test: limit new-orders, 3 in 60 min" in c["waiting_for"]
+    # who cannot wait is told where that is to be seen
+    r = d.ctl("renew", names[5], "--wait")
+    assert r.returncode == 1 and "acmectl status says when" in r.stdout
     assert "limit new-orders" in d.ctl("status").stdout
     limits = d.ask("GET", "/v1/budget")[1]["cas"][0]["limits"]
     assert {x["limit"]: x["left"] for x in limits}["new-orders"] == 0
