@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """Fixtures.  ACMED_BUILD names the folder of the programs under test."""
+import fcntl
 import os
 import shutil
 import sys
@@ -38,6 +39,27 @@ def pytest_sessionstart(session):
     for name in ("acmed", "acmed-engine", "acmed-keeper", "acmectl"):
         if not (BUILD / name).exists():
             pytest.exit(f"no {name} in {BUILD}: set ACMED_BUILD", 4)
+
+
+# Held by who is about to begin, and by all that run: a second try has both to
+# itself, so that it has the machine, and others wait for it.
+locks = [os.open(p, os.O_RDONLY | os.O_CLOEXEC)
+         for p in (__file__, Path(__file__).parent)]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    begin, running = locks
+    alone = getattr(item, "execution_count", 1) > 1
+    fcntl.flock(begin, fcntl.LOCK_EX)
+    fcntl.flock(running, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+    fcntl.flock(begin, fcntl.LOCK_UN)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_teardown():
+    yield
+    fcntl.flock(locks[1], fcntl.LOCK_UN)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -3,7 +3,7 @@
 #
 # The end-to-end tests against the programs in BUILD_DIR, some side by side.
 # Whatever comes after BUILD_DIR is for pytest, e.g. -k or -x.  A test that fails
-# gets a second try, and is named: --reruns 0 for none.
+# gets a second try, with none beside it, and is named: --reruns 0 for none.
 #
 #   sh tests/e2e/run.sh BUILD_DIR [--conformance] [PYTEST_ARGUMENT...]
 #
