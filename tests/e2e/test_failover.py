@@ -26,6 +26,15 @@ class Two:
         self.d = acmed({"first": self.first, "second": self.way}, [NAME],
                        defaults={"failover-after": after}, **conf)
 
+    def start(self):
+        """Fails at the first one, and is told to go on.  It would by itself,
+        and might be over then: so the second one answers only now."""
+        held = self.way.rule("GET", "/dir", times=-1, hold=threading.Event())
+        self.d.start()
+        self.d.wait("another CA is next", ca="first", next="second")
+        self.d.renew(NAME)
+        held.what["hold"].set()
+
     def failed(self, count):
         """Fails there; where it goes then."""
         self.d.wait("certificate not issued", count=count)
@@ -57,10 +66,10 @@ def test_moves_and_returns(two, kind, answer):
     the first one's again."""
     t = two()
     broken = t.first.rule("POST", ORDER, times=-1, answer=answer)
-    t.d.start()
-    if kind != "unavailable":
-        t.d.wait("another CA is next", ca="first", next="second")
-        t.d.renew(NAME)  # it would within half a minute
+    if kind == "unavailable":  # goes there at once
+        t.d.start()
+    else:
+        t.start()
     t.d.installed(NAME)
     c = t.d.cert(NAME)
     assert (c["issued_by"], c["ca"]) == ("second", "first")
@@ -150,9 +159,8 @@ def test_caa_of_the_second(two, cas, acmed, allowed):
          else "other.example"}])
     t.first.rule("POST", ORDER, times=-1, answer=problem(
         "serverInternal", 500))
-    t.d.set(resolvers=[f"127.0.0.1:{t.second.dns_port}"]).start()
-    t.d.wait("another CA is next", next="second")
-    t.d.renew(NAME)
+    t.d.set(resolvers=[f"127.0.0.1:{t.second.dns_port}"])
+    t.start()
     try:
         if allowed:
             t.d.installed(NAME)
