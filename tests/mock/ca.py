@@ -117,6 +117,8 @@ class MockHandler(Handler):
         how = {k.replace("-", "_"): v for k, v in do.items() if k in (
             "delay-body", "drip", "idle", "rst-body", "close", "endless")}
         self.pause(do.get("delay", 0))
+        if "keep" in do:
+            req.rule.gate.wait(60)
         # Not later: the next one may come as soon as this one is read.
         ca.leave(req)
         self.reply(status, headers, body, how)
@@ -186,7 +188,7 @@ class CA:
             self.acme.failures = []
 
     def release(self):
-        """Let all go that a rule's "hold" has stopped."""
+        """Let all go that a rule's "hold" or "keep" has stopped."""
         for r in self.acme.rules:
             r.gate.set()
 

@@ -10,7 +10,7 @@ UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 SHOWN = {"order": ("pending", "ready", "processing"),
          "authz": ("pending", "processing", "error")}
 WIRE = ("delay", "delay-body", "drip", "idle")
-BARE = ("drop", "rst", "rst-body", "close", "endless", "hold", "process")
+BARE = ("drop", "rst", "rst-body", "close", "endless", "hold", "keep", "process")
 PEM = ("key", "text", "crlf", "no-newline", "nul", "empty", "leaf-only",
        "wrong-key", "expired", "not-yet", "more-names")
 HEAD = re.compile(r"on (\S+) (\S+?)((?: (?:(?:hit|every|for|with|without) \S+?"
