@@ -4,6 +4,7 @@ the other half of test_modes_ca.py."""
 import os
 import re
 import signal
+import time
 
 import pytest
 from test_state import Reader, small_disk  # noqa: F401
@@ -146,14 +147,14 @@ def test_r19_hanging_hook(mock, acmed, work):
     hook = script(work / "hook",
                   f"echo $$ >{pids}; sleep 998 & echo $! >>{pids}; wait")
     ca = mock()
-    d = acmed(ca, [{"names": [A], "reload": hook, "reload-timeout": "2s"},
+    d = acmed(ca, [{"names": [A], "reload": hook, "reload-timeout": "5s"},
                    B]).start()
     until(lambda: pids.exists() and len(pids.read_text().split()) == 2, 20)
     d.installed(B)
     d.renew(B)
     d.installed(B, version=2)
     x = d.wait("reload command failed", part="engine", timeout=20)
-    assert "killed after 2 s" in x["error"]
+    assert "killed after 5 s" in x["error"]
     for pid in pids.read_text().split():
         until(lambda: not alive(int(pid)), 5, "the group to be dead")
     assert ca.count("newOrder") <= 3
@@ -426,6 +427,7 @@ def test_r45_log_growth(mock, acmed):
     """One and the same message, again and again, is said a few times and
     counted then."""
     ca = mock("on GET ^/dir: rst")
+    began = time.monotonic()
     d = acmed(ca, [A], log={"level": "info"}).start()
     for i in range(30):
         n = ca.count("directory")
@@ -437,5 +439,7 @@ def test_r45_log_growth(mock, acmed):
     for x in d.lines:
         line = str({k: v for k, v in x.items() if k != "time"})
         told[line] = told.get(line, 0) + 1
-    assert max(told.values()) <= 12, told
+    # ten of them in a minute
+    minutes = 1 + (time.monotonic() - began) // 60
+    assert max(told.values()) <= 10 * minutes + 2, told
     assert d.find("equal lines left out")
