@@ -3,6 +3,7 @@
 through acmed's own listener and installed."""
 import json
 import re
+import time
 
 import pytest
 from util import (cert_info, cert_names, check_pair, openssl, pem_blocks,
@@ -77,10 +78,10 @@ def test_every_nonce_refused(cas, acmed, version):
 def test_authorizations_reused(cas, acmed, reuse):
     """E3, E8: an order that is born ready is no special case."""
     ca = cas("system", PEBBLE_AUTHZREUSE=reuse, PEBBLE_WFE_NONCEREJECT="0")
-    d = acmed(ca, [["a.example.org", "b.example.org"]]).start()
+    d = acmed(ca, [[f"{x}.example.org" for x in "abcd"]]).start()
     d.installed("a.example.org")
     first = ca.count("Starting 3 validations")
-    assert first == 2
+    assert first == 4
     ca.mark()
     d.renew("a.example.org")
     d.installed("a.example.org", version=2)
@@ -88,7 +89,7 @@ def test_authorizations_reused(cas, acmed, reuse):
     if reuse == "100":
         assert again == 0
     else:
-        assert again >= 1  # 0 % still leaves about 1 % of reuse each
+        assert again >= 1  # 0 % still leaves about 1 % of reuse each: not all
     d.check_state("a.example.org")
 
 
@@ -185,6 +186,7 @@ def test_two_hundred_certificates(cas, acmed):
     reload commands are shared."""
     ca = cas("system")
     names = [f"c{i}.example.org" for i in range(200)]
+    began = time.monotonic()
     d = acmed(ca, names, reload=["/bin/true"]).start()
     # Pebble is asked for its directory by us too, until it answers.
     until(lambda: d.ask("GET", "/v1/status?limit=0")[1]["counts"]["valid"] ==
@@ -197,7 +199,8 @@ def test_two_hundred_certificates(cas, acmed):
                       for c in d.status()["certificates"]), 30, "reloads")
     runs = d.find("reload command ran", part="engine")
     assert sum(x["certificates"] for x in runs) == 200
-    assert len(runs) <= 20
+    # a run waits ten seconds for others
+    assert len(runs) <= 8 + (time.monotonic() - began) // 10
     # By its own words it had 8 orders in the air at most.
     live = most = 0
     for x in d.lines:

@@ -10,8 +10,8 @@ LETSENCRYPT = {"new-orders": "300/3h", "per-domain": "50/7d",
                "renewals-exempt": True}
 
 
-def budgeted(mock, acmed, names, **limits):
-    ca = mock("limits letsencrypt")
+def budgeted(mock, acmed, names, scale=1, **limits):
+    ca = mock(f"limits letsencrypt {scale}")
     d = acmed(ca, names, at_ca={"limits": {**LETSENCRYPT, **limits}})
     return ca, d.start()
 
@@ -72,8 +72,9 @@ def test_failures(mock, acmed):
 
 
 def test_budget_shows(mock, acmed):
-    """What is left is what the CA would say."""
-    ca, d = budgeted(mock, acmed, [f"n{i}.example.org" for i in range(10)])
+    """What is left is what the CA would say.  Nothing comes back meanwhile."""
+    ca, d = budgeted(mock, acmed, [f"n{i}.example.org" for i in range(10)],
+                     scale=1 / 240, **{"new-orders": "300/30d"})
     until(lambda: valid(d) == 10, 30)
     status, body = d.ask("GET", "/v1/budget")
     assert status == 200
