@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from proxy import Proxy
+from test_kill import most_orders
 from util import (BUILD, alive, cert_names, free_port, proc_fds, proc_inodes,
                   raw, run, until)
 
@@ -357,11 +358,12 @@ def test_reload_in_mid_order(ca, acmed):
             os.kill(d.process.pid, signal.SIGHUP)
     d.on_line = look
     d.spawn()
-    d.installed("a.example.org", timeout=40)
+    # The CA may be asking at port 80, and is hung up on.
+    d.insist("a.example.org", why=("connection",))
     d.on_line = None
     d.wait("reloaded", part="supervisor")
     assert hits
-    assert ca.orders == 1
+    assert ca.orders == most_orders(d)
     d.check_state("a.example.org")
 
 
