@@ -67,14 +67,14 @@ pebble-challtestsrv -dns01 127.0.0.1:8053 -http01 '' -https01 '' \
 PEBBLE_VA_NOSLEEP=1 pebble -config $D/pebble.json \
     -dnsserver 127.0.0.1:8053 >$D/pebble.log 2>&1 &
 
-# Wait for something to become true: 20 s, then say what did not.
+# Wait for something to become true: a minute, then say what did not.
 await() {
 	what=$1
 	shift
 	n=0
 	until "$@" >/dev/null 2>&1; do
 		n=$((n + 1))
-		[ $n -lt 200 ] || {
+		[ $n -lt 600 ] || {
 			tail -n 20 $D/*.log
 			die "waited in vain for $what"
 		}
