@@ -240,6 +240,10 @@ policy_hint(const char *row, const struct err *e)
 	static const char no_directory[] =
 	    "what answers there is no ACME directory: if it stays so, check "
 	    "the directory of this CA in acmed.yaml";
+	static const char dead[] =
+	    "this account can do nothing any more: to go on with a new one, "
+	    "stop acmed, move the file of this CA in engine/accounts of its "
+	    "state folder away, and start it";
 	static const char others[] =
 	    "nothing, acmed asks again: if it stays so, look whether the name "
 	    "servers of these names answer, or ask the CA";
@@ -271,6 +275,8 @@ policy_hint(const char *row, const struct err *e)
 		    "the CA is down or overloaded: nothing, acmed asks again" },
 		{ "refused", ": directory", no_directory },
 		{ "odd-reply", ": directory", no_directory },
+		{ "refused", "a new account key is needed", dead },
+		{ "unauthorized-account", "deactivated", dead },
 		{ "unauthorized-account", NULL, account },
 		{ "malformed-account", NULL, account },
 		{ "badPublicKey-account", NULL,

@@ -308,6 +308,8 @@ hints(void **state)
 		    "page" },
 		{ PROBLEM_UNAUTHORIZED, WHERE_CA, "wrong MAC", "account",
 		    "DNS" },
+		{ PROBLEM_UNAUTHORIZED, WHERE_CA, "it is deactivated",
+		    "engine/accounts", "hmac" },
 		{ PROBLEM_MALFORMED, WHERE_CA, "x", "account", "bug" },
 		{ PROBLEM_UNAUTHORIZED, WHERE_ORDER, "x", "account", "DNS" },
 		{ PROBLEM_UNAUTHORIZED, WHERE_NAME, "x", "DNS", "binding" },
