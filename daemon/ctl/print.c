@@ -9,6 +9,7 @@
 #include "daemon/ctl/out.h"
 #include "lib/base/buf.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/str.h"
 
 #define NAME_WIDTH       30
 #define NEXT_WIDTH       21
@@ -105,7 +106,8 @@ next_line(const struct json *cert)
 		{ "wait for a limit of the CA", "order it" },
 	};
 	AUTO(free) char *next = out_text(cert, "next");
-	char at[OUT_SPAN], buf[OUT_TEXT];
+	int64_t waited = json_get_int(cert, "waited_s");
+	char at[OUT_SPAN], buf[OUT_TEXT], so_far[OUT_SPAN];
 	const char *what = NULL;
 	size_t i;
 
@@ -113,9 +115,10 @@ next_line(const struct json *cert)
 	for (i = 0; *at != '\0' && i < NELEM(then); i++)
 		if (out_is(cert, "next", then[i][0]))
 			what = then[i][1];
-	(void)snprintf(buf, sizeof(buf), "%s%s%s",
+	str_ago(waited, so_far, sizeof(so_far));
+	(void)snprintf(buf, sizeof(buf), "%s%s%s%s%s",
 	    what != NULL ? what : out_or_empty(next), *at == '\0' ? "" : " ",
-	    at);
+	    at, waited < 60 ? "" : ", so far for ", waited < 60 ? "" : so_far);
 	out_line("acmed will:", buf);
 }
 

@@ -80,6 +80,9 @@ void issue_cancel(struct issue *); /* state stays for a later attempt */
 /* "newOrder", "authorization", ...: where it is, for people. */
 const char *issue_step_name(const struct issue *);
 enum issue_mode issue_mode(const struct issue *);
+/* What it waits for the CA to do, for people, and for how long already; NULL:
+ * it does not. */
+const char *issue_waits(const struct issue *, int64_t *waited_s);
 
 /* Whether an order at that CA would name the certificate it replaces, so that
  * the CA does not count it (RFC 9773 5, protocol J11). */

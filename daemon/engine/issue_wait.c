@@ -23,6 +23,27 @@ waited_ms(const struct issue *is)
 	return is->waited_ms - (is->resumed_ms != 0 ? 0 : is->answered_ms);
 }
 
+/* Without what is left of the wait that is under way. */
+static int64_t
+so_far_s(const struct issue *is)
+{
+	int64_t rest = is->waiting ? is->until_ms - clock_mono_ms() : 0;
+
+	return (waited_ms(is) - (rest > 0 ? rest : 0)) / 1000;
+}
+
+const char *
+issue_waits(const struct issue *is, int64_t *waited_s)
+{
+	*waited_s = so_far_s(is);
+	if (is->waiting && is->step == STEP_POLL_AUTHZ)
+		return "wait for the CA to validate its names";
+	if (is->waiting && is->step == STEP_POLL_ORDER &&
+	    is->order.status == ACME_PROCESSING)
+		return "wait for the CA to issue it";
+	return NULL;
+}
+
 /* To its deadline. */
 static int64_t
 left_of(const struct issue *is, enum pace p)
@@ -103,10 +124,8 @@ issue_poll_begin(struct issue *is)
 void
 issue_keep_waited(struct issue *is)
 {
-	int64_t rest = is->waiting ? is->until_ms - clock_mono_ms() : 0;
-
 	if (is->cert->order_url == NULL)
 		return;
-	is->cert->waited_s = (waited_ms(is) - (rest > 0 ? rest : 0)) / 1000;
+	is->cert->waited_s = so_far_s(is);
 	certs_keep_order(is->env->certs, is->cert);
 }

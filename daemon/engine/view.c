@@ -156,7 +156,11 @@ set_next(const struct engine *en, const struct cert *c, struct json *o)
 
 	if (c->issue != NULL) {
 		json_set_str(o, "step", issue_step_name(c->issue));
-		json_set_str(o, "next", "go on with the attempt under way");
+		what = issue_waits(c->issue, &at);
+		json_set_str(o, "next",
+		    what == NULL ? "go on with the attempt under way" : what);
+		if (what != NULL)
+			json_set_int(o, "waited_s", at);
 		return;
 	}
 	if (en->clock_bad) {

@@ -1628,6 +1628,23 @@ x_step(char *args)
 	return want_text("step", is == NULL ? NULL : issue_step_name(is), args);
 }
 
+/* What the CA is waited for, and for how many minutes: "it 61". */
+static int
+x_ca_does(char *args)
+{
+	const struct issue *is = subject()->issue;
+	const char *what = NULL;
+	char text[128];
+	int64_t s;
+
+	if (is != NULL)
+		what = issue_waits(is, &s);
+	if (what != NULL)
+		(void)snprintf(
+		    text, sizeof(text), "%s, %" PRId64 " min", what, s / 60);
+	return want_text("the CA", what == NULL ? NULL : text, args);
+}
+
 static int
 x_health(char *args)
 {
@@ -1727,6 +1744,7 @@ static const struct command expectations[] = {
 	{ "blocked",        x_blocked },
 	{ "budget",         x_budget },
 	{ "ca",             x_ca },
+	{ "ca-does",        x_ca_does },
 	{ "deploy",         x_deploy },
 	{ "deploy-trouble", x_deploy_trouble },
 	{ "dropped",        x_dropped },

@@ -504,6 +504,29 @@ late(void **state)
 	    "  you should:  see how it goes: acmectl renew shop --wait\n");
 }
 
+/* Nor is it that the CA takes its time. */
+static void
+slow_ca(void **state)
+{
+	(void)state;
+	expect(print_status,
+	    "{\"version\":\"1.2\",\"clock_right\":true,\"healthy\":true,"
+	    "\"certificates\":[{\"name\":\"www\",\"health\":\"warning\","
+	    "\"alarm\":\"warning\",\"state\":\"renewing\","
+	    "\"not_after\":\"2026-11-26T15:04:05Z\","
+	    "\"step\":\"order\",\"next\":\"wait for the CA to issue it\","
+	    "\"waited_s\":72000}]}",
+	    "acmed 1.2: 0 certificates, 0 valid.\n"
+	    "\n"
+	    "  NAME                           STATE      EXPIRES        NEXT\n"
+	    "~ www                            renewing   in 3 days      order\n"
+	    "\n"
+	    "www: not renewed yet\n"
+	    "  alarm:       warning: it expires in 3 days\n"
+	    "  acmed will:  wait for the CA to issue it, so far for 20 h\n"
+	    "  you should:  see how it goes: acmectl renew www --wait\n");
+}
+
 static void
 passed_over(void **state)
 {
@@ -874,8 +897,8 @@ main(void)
 	const struct CMUnitTest tests[] = { T(well), T(nothing), T(refused),
 		T(queue), T(very_many), T(unconfigured), T(many_unconfigured),
 		T(paused), T(whole_url), T(replaced), T(ca_down), T(ca_stopped),
-		T(not_reloaded), T(late), T(shown), T(passed_over), T(instead),
-		T(budget), T(plan_nothing), T(plan), T(plan_large),
+		T(not_reloaded), T(late), T(slow_ca), T(shown), T(passed_over),
+		T(instead), T(budget), T(plan_nothing), T(plan), T(plan_large),
 		T(what_was_lifted), T(forget), T(left_out), T(colours),
 		T(counts) };
 
