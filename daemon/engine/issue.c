@@ -26,6 +26,8 @@
 #define SLOW_MS (2 * MINUTE_MS)
 
 #define ENDS_SOON_S INT64_C(300)
+#define TAKEN_MS    INT64_C(5000) /* and twice as long each time */
+#define TAKEN_MAX   7
 #define RESYNCS_MAX 5 /* looks at an order that is not what it should be */
 
 static const struct step_def steps[STEP__COUNT];
@@ -539,6 +541,23 @@ outlives(struct issue *is, struct next *n)
 	return true;
 }
 
+/*
+ * A CA that gives the order of before again gives it to another certificate of
+ * the same names, too; but only one of them can have it, with its key.
+ */
+static bool
+is_taken(struct issue *is, const char *url, struct next *n)
+{
+	if (is->taken == TAKEN_MAX || !certs_holds(is->env->certs, url))
+		return false;
+	log_info("the CA's order is that of another certificate of the same "
+		 "names, waiting for it",
+	    KV("cert", is->cert->conf->name), KV("order", url));
+	certs_drop_order(is->env->certs, is->cert);
+	*n = next_later(STEP_NEW_ORDER, TAKEN_MS << is->taken++);
+	return true;
+}
+
 static struct next
 got_new_order(struct issue *is, const struct answer *a, struct err *e)
 {
@@ -551,6 +570,8 @@ got_new_order(struct issue *is, const struct answer *a, struct err *e)
 	}
 	issue_drop_order(is);
 	is->ordered = true;
+	if (is_taken(is, a->reply->location, &n))
+		return n;
 	is->cert->order_ca = session_index(is->session);
 	is->cert->rehearsal = is->mode == ISSUE_REHEARSAL;
 	is->cert->order_url = strdup(a->reply->location);

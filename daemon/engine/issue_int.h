@@ -107,7 +107,7 @@ struct issue {
 	struct buf failures; /* what the CA said of each failed name */
 	struct err failure;  /* the worst of them */
 
-	unsigned polls, resyncs;
+	unsigned polls, resyncs, taken;
 	int64_t waited_ms;  /* for the CA; not while the host slept */
 	int64_t resumed_ms; /* of it before a restart; 0: none, or it moves */
 	int64_t until_ms;   /* monotonic, while waiting */
