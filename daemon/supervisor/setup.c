@@ -47,6 +47,14 @@ secret_open(const char *path, struct err *e)
 }
 
 static void
+warn(struct conf_report *r, const char *path, const struct err *e)
+{
+	buf_printf(&r->warnings, "%s: warning: %s\n", path, e->what);
+}
+
+/* One that is not there is missed when an account is made, and not before: an
+ * account that is there does without (protocol D13). */
+static void
 secrets_open(struct setup *s, const char *path, struct conf_report *r)
 {
 	const struct conf_ca *ca;
@@ -65,18 +73,15 @@ secrets_open(struct setup *s, const char *path, struct conf_report *r)
 		fd = secret_open(ca->eab_hmac_file, &e);
 		if (fd == -1) {
 			(void)err_wrap(&e, "ca %s: hmac-file", ca->name);
-			complain(r, path, e.what);
+			if (e.kind == ERR_SYS)
+				warn(r, path, &e);
+			else
+				complain(r, path, e.what);
 			continue;
 		}
 		s->ca_of_secret[s->n_secrets] = i;
 		s->secrets[s->n_secrets++] = fd;
 	}
-}
-
-static void
-warn(struct conf_report *r, const char *path, const struct err *e)
-{
-	buf_printf(&r->warnings, "%s: warning: %s\n", path, e->what);
 }
 
 /* What may be there when it is needed, and now is not. */

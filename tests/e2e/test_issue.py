@@ -308,6 +308,20 @@ def test_eab_secret_open_to_all(ca, acmed, work):
     assert f"chmod 600 {secret}" in d.other[0]
 
 
+def test_eab_file_not_there(cas, acmed, work):
+    """It is told of when it is needed, and acmed runs all the same."""
+    ca = cas("system", eab={"kid-1": HMAC})
+    d = acmed(ca, ["eab.example.org"], at_ca={
+        "eab": {"kid": "kid-1", "hmac-file": str(work / "hmac")}}).start()
+    d.wait("issuing has to wait")
+    assert str(work / "hmac") in d.status()["cas"][0]["trouble"]
+    assert d.status()["cas"][0]["stopped"] is True
+    assert ca.requests("POST") == 0
+    write_secret(work / "hmac", HMAC)
+    assert d.ctl("reload").returncode == 0
+    d.installed("eab.example.org")
+
+
 def test_eab_missing(cas, acmed):
     """C5: a clear error before any newAccount."""
     ca = cas("system", eab={"kid-1": HMAC})

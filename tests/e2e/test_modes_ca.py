@@ -438,8 +438,10 @@ def test_r24_binding_used_once(mock, acmed, work):
         "eab": {"kid": "kid-1", "hmac-file": str(secret)}}).start()
     d.installed(A)
     ca.acme.eab.clear()
+    secret.unlink()
     d.stop()
     d.start()
+    assert f"hmac-file: {secret}: No such file" in d.text()
     d.renew(A)
     d.installed(A, version=2)
     assert ca.count("newAccount") == 1
