@@ -230,6 +230,8 @@ enum health {
 enum health cert_health(const struct engine *, const struct cert *);
 enum alarm cert_alarm(const struct engine *, const struct cert *);
 void engine_count(const struct engine *, struct ipc_status *);
+/* What a person should do about a limit that outlives it; NULL: none does. */
+const char *health_hint(const struct engine *, const struct cert *);
 /* Hourly: say which certificates are late, in the log: nothing else may be said
  * of what waits for months (protocol Q9). */
 void health_tell(struct engine *);

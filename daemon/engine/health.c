@@ -24,6 +24,21 @@ cert_alarm(const struct engine *en, const struct cert *c)
 		   : by_time;
 }
 
+const char *
+health_hint(const struct engine *en, const struct cert *c)
+{
+	static const char limit[] = "rateLimited"; /* however long */
+	const struct trouble *t = &c->issue_trouble;
+
+	if (c->have.version == 0 || t->row == NULL ||
+	    strncmp(t->row, limit, strlen(limit)) != 0 ||
+	    t->next + en->ahead_s < c->have.not_after)
+		return NULL;
+	return "the certificate ends before this CA takes an order for it: "
+	       "list another CA for it in acmed.yaml, or have this one lift "
+	       "its limit; then: acmectl reload";
+}
+
 static bool
 needs_person(const struct engine *en, const struct cert *c)
 {
@@ -31,7 +46,8 @@ needs_person(const struct engine *en, const struct cert *c)
 	const struct session *s = en->cas[renew_ca(en, c)].session;
 
 	return c->issue_trouble.operator|| partial_n_out(c) != 0 ||
-	       partial_lacks(c) || cert_alarm(en, c) == ALARM_CRITICAL ||
+	       health_hint(en, c) != NULL || partial_lacks(c) ||
+	       cert_alarm(en, c) == ALARM_CRITICAL ||
 	       (h->version != 0 && h->not_after <= engine_now(en)) ||
 	       session_blocked(s, NULL) == INT64_MAX ||
 	       c->deploy_trouble.failures >= FAILING_BAD ||

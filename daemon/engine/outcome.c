@@ -46,9 +46,11 @@ worth_telling(const struct trouble *t, int64_t before)
 }
 
 static void
-tell_failure(const struct cert *c, const struct err *e, int64_t before)
+tell_failure(const struct engine *en, const struct cert *c, const struct err *e,
+    int64_t before)
 {
 	const struct trouble *t = &c->issue_trouble;
+	const char *hint = health_hint(en, c);
 	char next[CLOCK_RFC3339_MAX], ends[CLOCK_RFC3339_MAX];
 	enum log_level level =
 	    worth_telling(t, before) ? LOG_L_ERR : LOG_L_DEBUG;
@@ -59,7 +61,7 @@ tell_failure(const struct cert *c, const struct err *e, int64_t before)
 	    KV("type", t->type), KV("error", e->what),
 	    KN("failures", t->failures), KV("next", next),
 	    KV("ends", c->have.version == 0 ? NULL : ends),
-	    KV("hint", policy_hint(t->row, e)), { 0 });
+	    KV("hint", hint == NULL ? policy_hint(t->row, e) : hint), { 0 });
 }
 
 /* With this one; which has not been noted yet. */
@@ -199,7 +201,7 @@ note_failure(struct engine *en, struct cert *c, const struct outcome *o)
 	t->operator= d.operator;
 	t->next = d.until;
 	if (partial == PARTIAL_FAILED)
-		tell_failure(c, &e, before);
+		tell_failure(en, c, &e, before);
 	cert_save_told(&en->certs, c);
 }
 

@@ -263,6 +263,8 @@ brief(const struct engine *en, const struct cert *c, uint32_t left_out,
 {
 	const struct issued *h = &c->have;
 	enum view_state state = view_state(en, c);
+	const char *hint = health_hint(en, c);
+	struct json *trouble;
 
 	json_set_str(o, "name", c->conf->name);
 	json_set_str(o, "health", view_healths[cert_health(en, c)]);
@@ -296,7 +298,9 @@ brief(const struct engine *en, const struct cert *c, uint32_t left_out,
 		json_set_str(o, "restored", c->restored);
 		json_set_time(o, "restored_at", c->restored_at);
 	}
-	(void)set_trouble(o, "trouble", &c->issue_trouble);
+	trouble = set_trouble(o, "trouble", &c->issue_trouble);
+	if (trouble != NULL && hint != NULL)
+		json_set_str(trouble, "hint", hint);
 	set_command(en, c, set_trouble(o, "deploy_trouble", &c->deploy_trouble),
 	    "command");
 }

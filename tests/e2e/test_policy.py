@@ -113,6 +113,21 @@ def test_p_rate_limited(case, said):
     assert len(c.orders()) == 1
 
 
+def test_p_rate_limited_beyond_its_end(case):
+    """M1: obeyed; but a person hears at once what it comes to."""
+    c = case("life 3d")
+    c.d.installed(A)
+    c.ca.play("""
+        on POST ^/order$ for a.example.org: problem rateLimited 429 too many
+            header Retry-After: 500000""")
+    c.d.renew(A)
+    said = c.d.wait("certificate not issued")
+    assert "list another CA" in said["hint"] and said["ends"] < said["next"]
+    r = c.d.ctl("status")
+    assert r.returncode == 1
+    assert "list another CA" in " ".join(r.stdout.split())
+
+
 def test_p_rate_limited_paused(case):
     """The whole address, a person, a look a day."""
     url = "https://mock.example/sfe/v1/unpause?jwt=" + "x" * 400
