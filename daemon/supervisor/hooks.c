@@ -364,9 +364,9 @@ next_startable(struct hooks *h)
 	bool resting = false;
 	struct batch *b;
 
-	if (h->n_running == HOOKS_RUNNING_MAX)
-		return NULL;
 	TAILQ_FOREACH (b, &h->waiting, entry) {
+		if (h->n_running >= b->conf->max_hooks)
+			return NULL;
 		if (runs_already(h, b))
 			continue;
 		wait = rest_ms(h, b);

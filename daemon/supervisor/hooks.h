@@ -3,10 +3,11 @@
  * Reload commands: which program, with which environment, and when.
  *
  * Certificates that were renewed together are told to one run of their
- * command; the same command never runs twice at the same time, not even across
- * a reload, and after a burst once in HOOKS_REST_MS: whoever is in the engine
- * must not have a service restarted until systemd gives it up (five starts in
- * ten seconds).  How a program is run is lib/io/proc's affair.
+ * command.  No more than max-hooks run at the same time; the same command never
+ * twice, not even across a reload, and after a burst once in HOOKS_REST_MS:
+ * whoever is in the engine must not have a service restarted until systemd
+ * gives it up (five starts in ten seconds).  How a program is run is
+ * lib/io/proc's affair.
  */
 #pragma once
 
@@ -21,7 +22,6 @@
 
 #define HOOKS_OPEN_MAX    256 /* batches that still grow */
 #define HOOKS_WAITING_MAX 256
-#define HOOKS_RUNNING_MAX 8
 #define HOOKS_BURST       3 /* starts of one command that do not wait */
 #define HOOKS_REST_MS     5000
 #define HOOKS_LIST_MAX    (64u << 10) /* bytes of a list in the environment */

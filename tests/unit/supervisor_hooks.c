@@ -28,7 +28,7 @@
 #include "lib/io/proc.h"
 #include "tests/unit/folder.h"
 
-#define ANSWERS_MAX 8
+#define ANSWERS_MAX 16
 #define PATH \
 	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
 
@@ -350,6 +350,7 @@ ends(void **state)
 		{ "code",   "exit status 3",                 false },
 		{ "signal", "killed by signal 9",            false },
 		{ "late",   "killed after 1 s",              true  },
+		{ "deaf",   "killed after 1 s",              true  },
 		{ "absent", "not found in",                  false },
 		{ "data",   "Permission denied",             false },
 	};
@@ -363,6 +364,10 @@ ends(void **state)
 	    "  - {name: signal, names: [b.example.org],"
 	    " reload: [sh, -c, 'kill -9 $$']}\n"
 	    "  - {name: late, names: [c.example.org], reload: [sleep, '999'],"
+	    " reload-timeout: 1s}\n"
+	    /* which says that all is well when it is ended */
+	    "  - {name: deaf, names: [f.example.org], reload: [sh, -c, "
+	    "'trap \"exit 0\" TERM; while :; do sleep 0.1; done'],"
 	    " reload-timeout: 1s}\n"
 	    "  - {name: absent, names: [d.example.org],"
 	    " reload: no-such-program}\n"
@@ -410,6 +415,50 @@ one_at_a_time(void **state)
 	assert_int_equal(answers[1].m.ok, 1);
 	assert_int_equal(answers[2].m.ok, 1);
 	assert_int_equal(answers[3].m.ok, 1);
+}
+
+/* So many commands, each of which ends well when all of them run at once. */
+static void
+together(unsigned n, unsigned max_hooks, unsigned timeout_s)
+{
+	AUTO(buf_done) struct buf text = BUF_INIT(16384);
+	char name[sizeof("n4294967295")], path[sizeof(dir) + sizeof(name)];
+	unsigned i;
+
+	for (i = 1; i <= n; i++)
+		buf_printf(&text,
+		    "  - {name: n%u, names: [n%u.example.org], reload-timeout: "
+		    "%us, reload: [sh, -c, 'cd %s; >r%u; for i in $(seq %u); "
+		    "do "
+		    "until [ -e r$i ]; do sleep 0.01; done; done']}\n",
+		    i, i, timeout_s, dir, i, n);
+	buf_printf(&text, "max-hooks: %u\n", max_hooks);
+	configure(buf_str(&text));
+	for (i = 1; i <= n; i++) {
+		(void)snprintf(name, sizeof(name), "n%u", i);
+		add(name, false, i);
+	}
+	wait_answers(n);
+	for (i = 1; i <= n; i++) {
+		(void)snprintf(path, sizeof(path), "%s/r%u", dir, i);
+		assert_int_equal(unlink(path), 0);
+	}
+}
+
+/* As many as the administrator has said, whatever the engine asks for. */
+static void
+places(void **state)
+{
+	size_t i;
+
+	(void)state;
+	together(9, 9, 25);
+	for (i = 0; i < 9; i++)
+		assert_int_equal(answers[i].m.ok, 1);
+	n_answers = 0;
+	together(2, 1, 1);
+	assert_int_equal(answers[0].m.timed_out, 1);
+	assert_int_equal(answers[1].m.ok, 1);
 }
 
 /* A loop of them would take down what the command restarts. */
@@ -545,8 +594,8 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 	const struct CMUnitTest tests[] = { T(environment), T(batch),
 		T(left_out), T(long_lists), T(cut_lists), T(ends),
-		T(one_at_a_time), T(not_in_a_loop), T(breaches), T(forgotten),
-		T(killed_with_us) };
+		T(one_at_a_time), T(places), T(not_in_a_loop), T(breaches),
+		T(forgotten), T(killed_with_us) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
