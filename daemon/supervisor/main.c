@@ -282,6 +282,7 @@ serve(const struct options *o)
 	s.setup = setup_load(o->file, &r);
 	if (s.setup == NULL) {
 		complain(buf_str(&r.errors));
+		setup_notify("STATUS=not started", buf_str(&r.errors));
 		conf_report_done(&r);
 		return EXIT_USELESS;
 	}
@@ -293,6 +294,7 @@ serve(const struct options *o)
 	if (run(&s, &g, &e) == -1) {
 		log_error("cannot run", KV("error", e.what),
 		    KV("hint", err_hint(&e)));
+		setup_notify("STATUS=cannot run", e.what);
 		status = EXIT_FAILED;
 	}
 	super_close(&s, &g);

@@ -105,14 +105,9 @@ remember(struct super *s, const char *lines, unsigned n_errors)
 static void
 refuse(struct super *s, const char *lines, unsigned n_errors)
 {
-	AUTO(buf_done) struct buf text = BUF_INIT(NOTIFY_MAX);
-
 	remember(s, lines, n_errors);
 	setup_log(LOG_L_ERR, "not reloaded", lines);
-	buf_printf(&text, "READY=1\nSTATUS=reload failed: %.*s",
-	    (int)strcspn(lines, "\n") < 400 ? (int)strcspn(lines, "\n") : 400,
-	    lines);
-	sock_notify(buf_str(&text));
+	setup_notify("READY=1\nSTATUS=reload failed", lines);
 	s->reloading = false;
 	answer(s, false, lines);
 }

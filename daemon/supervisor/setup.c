@@ -13,6 +13,10 @@
 #include "daemon/supervisor/state.h"
 #include "lib/base/fs.h"
 #include "lib/io/proc.h"
+#include "lib/io/sock.h"
+
+#define NOTIFY_MAX 512
+#define STATUS_MAX 400
 
 static void
 complain(struct conf_report *r, const char *path, const char *what)
@@ -179,4 +183,15 @@ setup_log(enum log_level level, const char *msg, const char *lines)
 	while ((line = strsep(&rest, "\n")) != NULL)
 		if (*line != '\0')
 			LOG_AT(level, msg, KV("at", line), { 0 });
+}
+
+void
+setup_notify(const char *state, const char *lines)
+{
+	AUTO(buf_done) struct buf text = BUF_INIT(NOTIFY_MAX);
+	size_t len = strcspn(lines, "\n");
+
+	buf_printf(&text, "%s: %.*s", state,
+	    (int)(len < STATUS_MAX ? len : STATUS_MAX), lines);
+	sock_notify(buf_str(&text));
 }

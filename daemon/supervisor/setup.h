@@ -32,3 +32,6 @@ DEFINE_AUTO(struct setup, setup_free)
 
 /* Log each line of a report. */
 void setup_log(enum log_level, const char *msg, const char *lines);
+
+/* Tell systemd a state that ends in "STATUS=...", with the first line. */
+void setup_notify(const char *state, const char *lines);

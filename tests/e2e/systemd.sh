@@ -332,8 +332,8 @@ test_install()
 
 	in_root systemctl start acmed 2>/dev/null &&
 	    fail "it starts without a configuration"
-	until_true 20 logged '/etc/acmed.yaml' ||
-	    fail "nothing says that there is no configuration"
+	status_has '^not started: /etc/acmed.yaml: cannot be opened: ' ||
+	    fail "STATUS: $(prop StatusText)"
 	good_config | in_root tee /etc/acmed.yaml >/dev/null
 }
 

@@ -512,6 +512,7 @@ secrets(void **state)
 	write_conf(more);
 	start();
 	assert_int_equal(wait_exit(acmed), 2);
+	wait_notify("STATUS=not started: ");
 	wait_log("/hmac: everybody may read this secret: chmod 600 /");
 	(void)close(log_fd);
 	buf_reset(&seen);
@@ -652,6 +653,7 @@ second_instance(void **state)
 	wait_notify("READY=1");
 	pid = run(args, NULL, 0, &out);
 	assert_int_equal(wait_exit(pid), 1);
+	wait_notify("STATUS=cannot run: another acmed uses ");
 	(void)close(log_fd);
 	log_fd = out;
 	wait_log("another acmed uses ");
