@@ -28,7 +28,8 @@ struct control {
 struct call_ctx {
 	struct engine *engine;
 	struct uhttp_req *req;
-	const char *name; /* of the certificate in the path; "" */
+	const char *name;  /* of the certificate in the path; "" */
+	struct cert *cert; /* that one; NULL: it is not configured */
 };
 
 static void
@@ -55,14 +56,6 @@ refuse(struct uhttp_req *req, int status, const char *text)
 
 	json_set_str(root, "error", text);
 	answer(req, status, root);
-}
-
-static struct cert *
-find(const struct call_ctx *x)
-{
-	uint32_t i = conf_find_cert(x->engine->conf, x->name);
-
-	return i == CONF_NONE ? NULL : &x->engine->certs.all[i];
 }
 
 static void
@@ -112,28 +105,18 @@ get_all(const struct call_ctx *x)
 static void
 get_one(const struct call_ctx *x)
 {
-	const struct cert *c = find(x);
-
-	if (c == NULL)
-		no_such(x);
-	else
-		answer(x->req, 200, view_cert(x->engine, c));
+	answer(x->req, 200, view_cert(x->engine, x->cert));
 }
 
 static void
 renew_one(const struct call_ctx *x)
 {
-	struct cert *c = find(x);
 	struct json *stops, *root;
 
-	if (c == NULL) {
-		no_such(x);
-		return;
-	}
-	log_info("renewal asked for", KV("cert", c->conf->name));
-	stops = view_stops(x->engine, c);
-	renew_now(x->engine, c);
-	root = view_cert(x->engine, c);
+	log_info("renewal asked for", KV("cert", x->name));
+	stops = view_stops(x->engine, x->cert);
+	renew_now(x->engine, x->cert);
+	root = view_cert(x->engine, x->cert);
 	json_set(root, "lifted", stops);
 	answer(x->req, 202, root);
 }
@@ -143,18 +126,13 @@ check_one(const struct call_ctx *x)
 {
 	const char *rehearse = uhttp_query(x->req, "rehearse");
 	bool all = rehearse != NULL && strcmp(rehearse, "0") != 0;
-	struct cert *c = find(x);
 	struct err e;
 
-	if (c == NULL) {
-		no_such(x);
-		return;
-	}
-	if (renew_check(
-		x->engine, c, all ? ISSUE_REHEARSAL : ISSUE_CHECK, &e) == -1)
+	if (renew_check(x->engine, x->cert, all ? ISSUE_REHEARSAL : ISSUE_CHECK,
+		&e) == -1)
 		refuse(x->req, e.kind == ERR_STALE ? 409 : 422, e.what);
 	else
-		answer(x->req, 202, view_cert(x->engine, c));
+		answer(x->req, 202, view_cert(x->engine, x->cert));
 }
 
 static void
@@ -297,7 +275,7 @@ forget_one(const struct call_ctx *x)
 	struct upward *u;
 	struct err e;
 
-	if (find(x) != NULL) {
+	if (x->cert != NULL) {
 		refuse(x->req, 409,
 		    "it is in the configuration: take it out there first, and "
 		    "reload acmed");
@@ -373,20 +351,20 @@ get_events(const struct call_ctx *x)
 /* clang-format off */
 static const struct route {
 	const char *method, *before, *after; /* path: before [name after] */
-	bool changes;
+	bool changes, known; /* known: the certificate must be */
 	void (*call)(const struct call_ctx *);
 } routes[] = {
-	{ "GET",  "/v1/status",        NULL,     false, get_status },
-	{ "GET",  "/v1/certificates",  NULL,     false, get_all },
-	{ "GET",  "/v1/certificates/", "",       false, get_one },
-	{ "POST", "/v1/certificates/", "/renew", true,  renew_one },
-	{ "POST", "/v1/certificates/", "/check", true,  check_one },
-	{ "POST", "/v1/certificates/", "/forget", true, forget_one },
-	{ "GET",  "/v1/budget",        NULL,     false, get_budget },
-	{ "GET",  "/v1/metrics",       NULL,     false, get_metrics },
-	{ "POST", "/v1/plan",          NULL,     true,  plan },
-	{ "POST", "/v1/reload",        NULL,     true,  reload },
-	{ "GET",  "/v1/events",        NULL,     false, get_events },
+	{ "GET",  "/v1/status",        NULL,      false, false, get_status },
+	{ "GET",  "/v1/certificates",  NULL,      false, false, get_all },
+	{ "GET",  "/v1/certificates/", "",        false, true,  get_one },
+	{ "POST", "/v1/certificates/", "/renew",  true,  true,  renew_one },
+	{ "POST", "/v1/certificates/", "/check",  true,  true,  check_one },
+	{ "POST", "/v1/certificates/", "/forget", true,  false, forget_one },
+	{ "GET",  "/v1/budget",        NULL,      false, false, get_budget },
+	{ "GET",  "/v1/metrics",       NULL,      false, false, get_metrics },
+	{ "POST", "/v1/plan",          NULL,      true,  false, plan },
+	{ "POST", "/v1/reload",        NULL,      true,  false, reload },
+	{ "GET",  "/v1/events",        NULL,      false, false, get_events },
 };
 /* clang-format on */
 
@@ -425,6 +403,7 @@ on_request(void *arg, struct uhttp_req *req)
 	const char *path = uhttp_path(req);
 	bool path_known = false;
 	char name[NAME_LEN + 1];
+	uint32_t cert;
 	size_t i;
 
 	for (i = 0; i < NELEM(routes); i++) {
@@ -440,7 +419,13 @@ on_request(void *arg, struct uhttp_req *req)
 			return;
 		}
 		x.name = name;
-		routes[i].call(&x);
+		cert = conf_find_cert(k->engine->conf, name);
+		if (cert != CONF_NONE)
+			x.cert = &k->engine->certs.all[cert];
+		if (routes[i].known && x.cert == NULL)
+			no_such(&x);
+		else
+			routes[i].call(&x);
 		return;
 	}
 	refuse(req, path_known ? 405 : 404,
