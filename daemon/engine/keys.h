@@ -17,7 +17,6 @@
 #include "lib/ipc/ipc.h"
 
 struct keys;
-struct call;
 
 struct keys_reply {
 	const char *key_id;     /* hex */
