@@ -32,15 +32,6 @@ struct events {
 
 static void tap(void *, enum log_level, const char *, const struct kv *);
 
-static const char *
-level_name(enum log_level l)
-{
-	return l == LOG_L_ERR    ? "error"
-	       : l == LOG_L_WARN ? "warn"
-	       : l == LOG_L_INFO ? "info"
-				 : "debug";
-}
-
 static int
 encode(enum log_level level, const char *msg, const struct kv *kvs,
     struct buf *out)
@@ -48,7 +39,7 @@ encode(enum log_level level, const char *msg, const struct kv *kvs,
 	AUTO(json_free) struct json *o = json_object();
 
 	json_set_time(o, "time", clock_now());
-	json_set_str(o, "level", level_name(level));
+	json_set_str(o, "level", log_level_name(level));
 	json_set_str(o, "event", msg);
 	for (; kvs->key != NULL; kvs++) {
 		if (kvs->is_num)

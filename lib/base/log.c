@@ -67,8 +67,8 @@ log_tap(log_tap_fn *fn, void *arg, enum log_level level)
 	logger.tap_arg = arg;
 }
 
-static const char *
-level_name(enum log_level level)
+const char *
+log_level_name(enum log_level level)
 {
 	switch (level) {
 	case LOG_L_ERR:
@@ -198,7 +198,7 @@ static void
 put_head(struct line *l, enum log_level level)
 {
 	char prefix[] = { '<', (char)('0' + level), '>', '\0' };
-	const struct kv first = KV("level", level_name(level));
+	const struct kv first = KV("level", log_level_name(level));
 	char now[CLOCK_RFC3339_MAX];
 
 	if (logger.format == LOG_F_JSON) {

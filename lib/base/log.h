@@ -51,6 +51,7 @@ struct kv {
 void log_init(const char *part, enum log_level, enum log_format);
 void log_end(void); /* tells how many equal lines were left out lately */
 bool log_wants(enum log_level);
+const char *log_level_name(enum log_level); /* "error", ... */
 void log_write(enum log_level, const char *msg, const struct kv *);
 
 /* Besides stderr, hand the parts of each line of up to that level to fn, which
