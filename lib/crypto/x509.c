@@ -404,7 +404,6 @@ chain_info(const struct chain *c, struct pool *pool, struct x509_info *info,
 	    -1)
 		return -1;
 	str_hex(hash, sizeof(hash), info->key_id);
-	str_hex(leaf->sha256, sizeof(leaf->sha256), info->fingerprint);
 	str_hex(leaf->crt.serial.p, leaf->crt.serial.len, info->serial);
 	read_issuer(&leaf->crt, issuer);
 	if ((info->issuer = pool_strdup(pool, issuer)) == NULL)

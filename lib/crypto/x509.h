@@ -12,18 +12,16 @@
 #include "lib/base/pool.h"
 #include "lib/crypto/key.h"
 
-#define X509_CHAIN_MAX       10
-#define X509_SERIAL_MAX      64
-#define X509_FINGERPRINT_LEN 64
+#define X509_CHAIN_MAX  10
+#define X509_SERIAL_MAX 64
 
 struct chain; /* leaf first, as the CA sent it */
 
 struct x509_info { /* of the leaf; strings live in the pool given */
 	int64_t not_before, not_after;
 	char key_id[KEY_ID_LEN + 1];
-	char serial[2 * X509_SERIAL_MAX + 1];       /* hex, leading 00 kept */
-	char fingerprint[X509_FINGERPRINT_LEN + 1]; /* hex SHA-256 of the DER */
-	char *issuer;  /* CN, or O, or the whole name */
+	char serial[2 * X509_SERIAL_MAX + 1]; /* hex, leading 00 kept */
+	char *issuer;                         /* CN, or O, or the whole name */
 	char *ari_id;  /* RFC 9773 4.1; NULL without an AKI */
 	char **idents; /* canonical SANs */
 	size_t n_idents;
