@@ -433,18 +433,14 @@ order_has(const struct order *o, const char *ident)
 bool
 order_is_for(const struct order *o, const char *const *idents, size_t n)
 {
-	size_t i, j;
+	size_t i;
 
 	for (i = 0; i < n; i++)
 		if (!order_has(o, idents[i]))
 			return false;
-	for (i = 0; i < o->n_idents; i++) {
-		for (j = 0; j < n; j++)
-			if (strcmp(o->idents[i].value, idents[j]) == 0)
-				break;
-		if (j == n)
+	for (i = 0; i < o->n_idents; i++)
+		if (!str_among(o->idents[i].value, idents, n))
 			return false;
-	}
 	return true;
 }
 
