@@ -84,6 +84,19 @@ decode_authz(const char *s, size_t n, struct pool *p, void *o, struct err *e)
 	return authz_decode(s, n, p, o, e);
 }
 
+/* The object with that member decodes. */
+static void
+decode_good(decode_fn *decode, void *object_out, const struct member *members,
+    const char *key, const char *value, struct pool *pool)
+{
+	AUTO(buf_done) struct buf text = BUF_INIT(1 << 20);
+	struct err e;
+
+	object(members, key, value, &text);
+	if (decode(text.data, text.len, pool, object_out, &e) == -1)
+		fail_msg("%s", e.what);
+}
+
 static void
 check_spoiled(decode_fn *decode, void *object_out, const struct member *good,
     const struct spoiled *rows, size_t n)
@@ -146,14 +159,10 @@ static void
 test_directory(void **state)
 {
 	AUTO(pool_free) struct pool *pool = pool_new(1 << 20);
-	AUTO(buf_done) struct buf text = BUF_INIT(4096);
 	struct directory d;
-	struct err e;
 
 	(void)state;
-	object(good_directory, NULL, NULL, &text);
-	assert_int_equal(
-	    directory_decode(text.data, text.len, pool, &d, &e), 0);
+	decode_good(decode_directory, &d, good_directory, NULL, NULL, pool);
 	assert_string_equal(d.new_nonce, CA "/new-nonce");
 	assert_string_equal(d.new_account, CA "/new-account");
 	assert_string_equal(d.new_order, CA "/new-order?x=%2F&y");
@@ -336,20 +345,15 @@ test_account_orders(void **state)
 	static const char *const none[] = { "null", "7", "\"\"",
 		"\"http://ca/orders\"", "\"/orders\"", "[\"" CA "/o\"]" };
 	AUTO(pool_free) struct pool *pool = pool_new(1 << 20);
-	AUTO(buf_done) struct buf text = BUF_INIT(1 << 20);
 	struct account a;
-	struct err e;
 	size_t i;
 
 	(void)state;
-	object(good_account, NULL, NULL, &text);
-	assert_int_equal(account_decode(text.data, text.len, pool, &a, &e), 0);
+	decode_good(decode_account, &a, good_account, NULL, NULL, pool);
 	assert_string_equal(a.orders, CA "/orders/rzGoeA");
 	for (i = 0; i < NELEM(none); i++) {
-		buf_reset(&text);
-		object(good_account, "orders", none[i], &text);
-		assert_int_equal(
-		    account_decode(text.data, text.len, pool, &a, &e), 0);
+		decode_good(
+		    decode_account, &a, good_account, "orders", none[i], pool);
 		assert_null(a.orders);
 	}
 }
@@ -428,13 +432,10 @@ test_order(void **state)
 	static const char *const twice[] = { "2001:db8::1", "*.example.org",
 		"www.example.org", "www.example.org" };
 	AUTO(pool_free) struct pool *pool = pool_new(1 << 20);
-	AUTO(buf_done) struct buf text = BUF_INIT(4096);
 	struct order o;
-	struct err e;
 
 	(void)state;
-	object(pending_order, NULL, NULL, &text);
-	assert_int_equal(order_decode(text.data, text.len, pool, &o, &e), 0);
+	decode_good(decode_order, &o, pending_order, NULL, NULL, pool);
 	assert_int_equal(o.status, ACME_PENDING);
 	assert_int_equal(o.expires, 1452002947);
 	assert_int_equal(o.n_idents, 3);
@@ -555,13 +556,11 @@ static void
 test_bad_expires(void **state)
 {
 	AUTO(pool_free) struct pool *pool = pool_new(1 << 20);
-	AUTO(buf_done) struct buf text = BUF_INIT(4096);
 	struct order o;
-	struct err e;
 
 	(void)state;
-	object(pending_order, "expires", "\"2016-13-05T14:09:07Z\"", &text);
-	assert_int_equal(order_decode(text.data, text.len, pool, &o, &e), 0);
+	decode_good(decode_order, &o, pending_order, "expires",
+	    "\"2016-13-05T14:09:07Z\"", pool);
 	assert_int_equal(o.expires, 0);
 }
 
@@ -569,16 +568,13 @@ static void
 test_order_error(void **state)
 {
 	AUTO(pool_free) struct pool *pool = pool_new(1 << 20);
-	AUTO(buf_done) struct buf text = BUF_INIT(4096);
 	struct order o;
-	struct err e;
 
 	(void)state;
-	object(pending_order, "error",
+	decode_good(decode_order, &o, pending_order, "error",
 	    "{\"type\":\"urn:ietf:params:acme:error:caa\",\"status\":403,"
 	    "\"detail\":\"forbidden\"}",
-	    &text);
-	assert_int_equal(order_decode(text.data, text.len, pool, &o, &e), 0);
+	    pool);
 	assert_true(o.has_error);
 	assert_int_equal(o.error.kind, ERR_PROBLEM);
 	assert_int_equal(o.error.problem, PROBLEM_CAA);
@@ -666,13 +662,10 @@ static void
 test_authz(void **state)
 {
 	AUTO(pool_free) struct pool *pool = pool_new(1 << 20);
-	AUTO(buf_done) struct buf text = BUF_INIT(4096);
 	struct authz a;
-	struct err e;
 
 	(void)state;
-	object(good_authz, NULL, NULL, &text);
-	assert_int_equal(authz_decode(text.data, text.len, pool, &a, &e), 0);
+	decode_good(decode_authz, &a, good_authz, NULL, NULL, pool);
 	assert_int_equal(a.status, ACME_PENDING);
 	assert_string_equal(a.ident.value, "www.example.org");
 	assert_false(a.ident.is_ip);
@@ -789,18 +782,15 @@ static void
 test_unknown_challenges(void **state)
 {
 	AUTO(pool_free) struct pool *pool = pool_new(1 << 20);
-	AUTO(buf_done) struct buf text = BUF_INIT(4096);
 	struct authz a;
-	struct err e;
 
 	(void)state;
-	object(good_authz, "challenges",
+	decode_good(decode_authz, &a, good_authz, "challenges",
 	    "[{\"type\":\"dns-persist-01\",\"url\":7,\"status\":[],"
 	    "\"token\":{},\"issuer-domain-names\":[\"ca.example\"]},"
 	    "{\"type\":\"dns-persist-01\",\"url\":\"http://x\",\"status\":"
 	    "\"pending\"},{\"type\":\"a\\u001b[2J\"},{\"type\":7}," HTTP01 "]",
-	    &text);
-	assert_int_equal(authz_decode(text.data, text.len, pool, &a, &e), 0);
+	    pool);
 	assert_non_null(a.http01);
 	assert_string_equal(a.http01->token, TOKEN);
 	assert_string_equal(
@@ -852,13 +842,10 @@ test_authz_error(void **state)
 	(void)state;
 	for (i = 0; i < NELEM(rows); i++) {
 		AUTO(pool_free) struct pool *pool = pool_new(1 << 20);
-		AUTO(buf_done) struct buf text = BUF_INIT(1 << 20);
 		struct authz a;
-		struct err e;
 
-		object(good_authz, "challenges", rows[i].list, &text);
-		assert_int_equal(
-		    authz_decode(text.data, text.len, pool, &a, &e), 0);
+		decode_good(decode_authz, &a, good_authz, "challenges",
+		    rows[i].list, pool);
 		assert_true(a.has_error);
 		assert_int_equal(a.error.problem, rows[i].problem);
 		assert_int_equal(a.error.num, 403);
@@ -911,16 +898,13 @@ static void
 test_challenge_error(void **state)
 {
 	AUTO(pool_free) struct pool *pool = pool_new(1 << 20);
-	AUTO(buf_done) struct buf text = BUF_INIT(4096);
 	struct authz a;
-	struct err e;
 
 	(void)state;
-	object(good_authz, "challenges",
+	decode_good(decode_authz, &a, good_authz, "challenges",
 	    "[{\"type\":\"http-01\",\"url\":\"" CA "/1\",\"token\":\"" TOKEN
 	    "\",\"status\":\"pending\"," WRONG("tls", "handshake") "}]",
-	    &text);
-	assert_int_equal(authz_decode(text.data, text.len, pool, &a, &e), 0);
+	    pool);
 	assert_int_equal(a.http01->status, ACME_PENDING);
 	assert_true(a.http01->has_error);
 	assert_int_equal(a.error.problem, PROBLEM_TLS);
