@@ -48,7 +48,7 @@ static const char *const read_paths[] = {
 static void
 stop(struct engine *en, const char *why, const struct err *e)
 {
-	if (e != NULL && e->kind != ERR_NONE) {
+	if (e->kind != ERR_NONE) {
 		log_error(why, KV("error", e->what));
 		en->failed = true;
 	}
@@ -64,7 +64,9 @@ on_super_gone(void *arg, const struct err *e)
 static void
 on_stopped(void *arg)
 {
-	stop(arg, "", NULL);
+	struct engine *en = arg;
+
+	loop_stop(en->loop);
 }
 
 /* An order that the CA is making just now is waited for, not for long. */
@@ -73,7 +75,7 @@ leave(struct engine *en)
 {
 	control_rest(en->control);
 	if (!en->started)
-		stop(en, "", NULL);
+		loop_stop(en->loop);
 	else if (!en->stopping)
 		engine_stop(en, on_stopped);
 }
@@ -83,7 +85,7 @@ leave(struct engine *en)
 static void
 on_keeper_lost(void *arg, const struct err *e)
 {
-	if (e == NULL || e->kind == ERR_NONE)
+	if (e->kind == ERR_NONE)
 		leave(arg);
 	else
 		stop(arg, "keeper lost", e);
@@ -98,7 +100,7 @@ on_term(void *arg, int signo)
 
 	(void)signo;
 	if (en->told)
-		stop(en, "", NULL);
+		loop_stop(en->loop);
 	en->told = true;
 	leave(en);
 }
