@@ -190,12 +190,8 @@ static bool
 has_ident(const void *arg, uint32_t i, const void *name)
 {
 	const struct conf_cert *c = &((const struct load *)arg)->certs[i];
-	uint32_t k;
 
-	for (k = 0; k < c->n_idents; k++)
-		if (strcmp(idents_of(c)[k], name) == 0)
-			return true;
-	return false;
+	return str_among(name, idents_of(c), c->n_idents);
 }
 
 static const char *

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/str.h"
 #include "lib/crypto/chain.h"
 
 #define NAMES_SHOWN 5
@@ -104,17 +105,6 @@ check_link(const struct chain *c, size_t i, struct err *e)
 	return 0;
 }
 
-static bool
-has(const char *const *list, size_t n, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (strcmp(list[i], name) == 0)
-			return true;
-	return false;
-}
-
 /* Append "label a, b and 3 more" of the names of a that b lacks. */
 static void
 put_missing(const char *label, const char *const *a, size_t n_a,
@@ -123,7 +113,7 @@ put_missing(const char *label, const char *const *a, size_t n_a,
 	size_t i, n = 0;
 
 	for (i = 0; i < n_a; i++) {
-		if (has(b, n_b, a[i]))
+		if (str_among(a[i], b, n_b))
 			continue;
 		if (n == 0)
 			buf_printf(
