@@ -163,6 +163,10 @@ static const struct {
 	    "expected a value: is it one that must be in quotes, like "
 	    "\"[::]:80\"?",
 	    '\0', false },
+	{ "", "did not find expected <document start>",
+	    "text behind the `}` or `]` that ends the file: all of it must be "
+	    "within",
+	    '\0', false },
 	{ "while parsing a quoted scalar", "found unknown escape",
 	    "a backslash in double quotes that means nothing: write two, or "
 	    "use single quotes",

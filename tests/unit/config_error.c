@@ -122,6 +122,9 @@ static const struct bad slips[] = {
 	{ SOME "http: {timeout: 3\nuser: x\n", "m:3:7: a `{` that is not "
 	  "closed, or a comma is missing behind it\n" },
 	{ SOME "http: {listen: [::]:80}\n", "m:3:17: " NO_VALUE },
+	{ "{agree-tos: true, domains: [a.example]}\nuser: x\n",
+	  "m:2:1: text behind the `}` or `]` that ends the file: all of it must "
+	  "be within\n" },
 	{ SOME "reload: \"a\\.b\"\n", "m:3:11: a backslash in double quotes "
 	  "that means nothing: write two, or use single quotes\n" },
 	{ SOME "reload: [systemctl reload nginx, x]\n",
