@@ -104,10 +104,9 @@ struct engine;
 
 struct cert {
 	const struct conf_cert *conf;
-	uint32_t index;
-	struct wants wants;        /* cert_wants() now */
+	uint32_t index, n_idents;
 	const char *const *idents; /* of the order to come, or under way */
-	uint32_t n_idents;
+	struct wants wants;        /* cert_wants() now */
 
 	/* persisted in orders/<name> */
 	int64_t begun;     /* a newOrder was sent, or was about to be; without
@@ -166,14 +165,14 @@ struct cert {
 	uint32_t served;  /* ca_queue.served, at the first of them */
 	TAILQ_ENTRY(cert) due; /* in its reload command's list */
 	bool reload_listed;
-	bool busy;                  /* counted by its reload command's list */
-	bool unsaved;               /* the last SAVE_CERT failed: tried again */
-	bool lost;                  /* what was on disk of it was damaged */
+	bool busy;    /* counted by its reload command's list */
+	bool unsaved; /* the last SAVE_CERT failed: tried again */
+	bool lost;    /* what was on disk of it was damaged */
+	bool forced;  /* an operator said: now, whatever the back-off */
 	unsigned char shown_health; /* view*.c: while they choose */
-	enum told told;             /* of its end, in the log; and from then */
-	int64_t told_again;         /* on once more */
-	bool forced;         /* an operator said: now, whatever the back-off */
 	unsigned char check; /* enum issue_mode that an operator asked for */
+	enum told told;      /* of its end, in the log; and from then */
+	int64_t told_again;  /* on once more */
 };
 
 /* State of a certificate that is not configured any more: kept, not renewed. */
