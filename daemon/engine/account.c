@@ -514,7 +514,8 @@ got_account(void *arg, const struct reply *r, const struct err *failed)
 		e = *failed;
 		if (!s->tried_existing && e.kind == ERR_PROBLEM &&
 		    (e.problem == PROBLEM_ACCOUNT_DOES_NOT_EXIST ||
-			e.problem == PROBLEM_EXTERNAL_ACCOUNT_REQUIRED)) {
+			e.problem == PROBLEM_EXTERNAL_ACCOUNT_REQUIRED ||
+			e.problem == PROBLEM_MALFORMED)) {
 			s->tried_existing = true;
 			account_go_on(s);
 			return;
