@@ -56,22 +56,28 @@ session_block(struct session *s, int64_t since, int64_t until, const char *why)
 	tell_blocked(s, &e);
 }
 
+/* A restart must not ask any earlier (protocol M1, Q2). */
+static void
+keep_wait(struct session *s, int64_t until)
+{
+	struct err e;
+
+	s->not_before = until;
+	if (account_save(s, NULL, NULL, &e) == -1)
+		log_error("account state not saved", KV("ca", s->ca->name),
+		    KV("error", e.what), KV("hint", err_hint(&e)));
+}
+
 void
 session_trip(struct session *s, const struct err *e)
 {
 	bool counts = (policy_find(e, WHERE_CA)->flags & POLICY_FAILOVER) != 0;
-	struct err why;
 
 	if (!breaker_trip(&s->breaker, e->retry_after_s, counts, clock_now()))
 		return;
 	tell_blocked(s, e);
-	if (e->retry_after_s < LONG_S || s->doc.key_id == NULL)
-		return;
-	/* A restart must not ask any earlier (protocol M1, Q2). */
-	s->not_before = s->breaker.until;
-	if (account_save(s, NULL, NULL, &why) == -1)
-		log_error("account state not saved", KV("ca", s->ca->name),
-		    KV("error", why.what), KV("hint", err_hint(&why)));
+	if (e->retry_after_s >= LONG_S && s->doc.key_id != NULL)
+		keep_wait(s, s->breaker.until);
 }
 
 /* A failure that is the CA's or the network's as a whole, not of one request:
@@ -96,7 +102,6 @@ session_unblock(struct session *s)
 	if (s->breaker.until == 0)
 		return;
 	breaker_try(&s->breaker);
-	s->not_before = 0;
 	loop_timer_stop(s->retry);
 	s->env->changed(s->env->arg, s);
 }
@@ -162,6 +167,9 @@ session_answers(struct session *s)
 	if (s->breaker.until == 0)
 		s->deaf = false;
 	breaker_ok(&s->breaker);
+	/* whoever has ended that wait was right */
+	if (s->breaker.until == 0 && s->not_before != 0)
+		keep_wait(s, 0);
 	if (was)
 		s->env->changed(s->env->arg, s);
 }
