@@ -181,17 +181,17 @@ def test_hundred_names(both, acmed):
     assert both.orders == 1 and not d.find("certificate not issued")
 
 
-def test_two_hundred_certificates(cas, acmed):
+def test_two_hundred_certificates(mock, acmed):
     """C8, D1: one account, one directory, no more orders than certificates;
-    reload commands are shared."""
-    ca = cas("system")
+    reload commands are shared.  Not Pebble's: it can lock up when an order is
+    asked for while it is completed."""
+    ca = mock()
     names = [f"c{i}.example.org" for i in range(200)]
     began = time.monotonic()
     d = acmed(ca, names, reload=["/bin/true"]).start()
-    # Pebble is asked for its directory by us too, until it answers.
     until(lambda: d.ask("GET", "/v1/status?limit=0")[1]["counts"]["valid"] ==
           200, 300, "200 certificates", every=0.1)
-    assert ca.accounts == 1
+    assert ca.count("directory") == ca.accounts == 1
     assert ca.orders == ca.issued == 200
     assert not d.find("certificate not issued")
     d.wait("reload command ran", part="engine")
