@@ -72,12 +72,17 @@ tests_in() {
 	    ctest -j "$JOBS" --repeat until-pass:2 --output-on-failure "$@")
 }
 
-# gcc with sanitizers: unit, scenarios, torture.
-do_unit() {
+# gcc with sanitizers.
+sanitized() {
+	[ ! -e "$OUT/gcc.done" ] || return 0
 	build "$OUT/gcc" -DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Debug \
 	    -DACMED_WERROR=ON -DACMED_TESTS=ON \
-	    -DACMED_SANITIZE=address,undefined &&
-	    tests_in "$OUT/gcc"
+	    -DACMED_SANITIZE=address,undefined && : >"$OUT/gcc.done"
+}
+
+# Unit, scenarios, torture, fleet.
+do_unit() {
+	sanitized && tests_in "$OUT/gcc"
 }
 
 # clang, warnings as errors, and a short run of every fuzz target.
@@ -109,16 +114,9 @@ do_docs() {
 	release && sh tests/docs.sh "$OUT/release"
 }
 
-# What plays scenarios, from the stage before if there was one.
-scenarios() {
-	ACMED_SCENARIOS=$OUT/gcc/tests/scenarios/scenarios
-	[ -x "$ACMED_SCENARIOS" ] || unset ACMED_SCENARIOS
-	[ -z "${ACMED_SCENARIOS:-}" ] || export ACMED_SCENARIOS
-}
-
+# Most of their time is waiting, so that the sanitizers cost nothing here.
 do_e2e() {
-	scenarios
-	release && sh tests/e2e/run.sh "$OUT/release"
+	sanitized && sh tests/e2e/run.sh "$OUT/gcc"
 }
 
 do_conformance() {
@@ -155,7 +153,7 @@ need $BUILD_PACKAGES $DEMO_PACKAGES $TEST_PACKAGES
 users
 mkdir -p "$CACHE"
 OUT=$(place "${ACMED_OUT:-$ROOT/build-tests}")
-rm -f "$OUT/release.done"
+rm -f "$OUT/gcc.done" "$OUT/release.done"
 newest_pebble >/dev/null
 began_all=$(date +%s)
 for s in ${*:-$STAGES}; do

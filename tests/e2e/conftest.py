@@ -2,6 +2,7 @@
 """Fixtures.  ACMED_BUILD names the folder of the programs under test."""
 import fcntl
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -171,3 +172,8 @@ def acmed(request, work):
     yield make
     for d in request.node.daemons:
         d.close()
+    # One that has died of a fault is started again, and the test may be happy.
+    for d in request.node.daemons:
+        if d.log_file.exists():
+            assert not re.search("Sanitizer:|runtime error:|Assertion `",
+                                 d.text()), d.log_file
